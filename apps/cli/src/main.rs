@@ -1,0 +1,2 @@
+//! The binary `chainwright`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Nakamoto proof of work.

@@ -1,0 +1,1 @@
+//! A names registry, the ledger of the tutorial.

@@ -1,0 +1,1 @@
+//! Bitcoin's ledger: unspent outputs and Script.

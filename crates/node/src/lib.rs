@@ -1,0 +1,1 @@
+//! Joins ledger, engine, store, peers and RPC into a running node.

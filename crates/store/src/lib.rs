@@ -1,0 +1,1 @@
+//! State, blocks and journal on disk.

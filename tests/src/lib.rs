@@ -1,0 +1,27 @@
+//! Whole-product tests: the real binary, real peers, real sockets on loopback.
+//!
+//! This library is what such a test needs; the tests themselves lie in `tests/`. They see the product as a user
+//! does: command lines, files, ports, JSON-RPC. None of them reaches into a node.
+//!
+//! - [`Running`] a started program; it is stopped when the value is dropped, and nothing else ever is
+//! - [`Btcd`] a real btcd on regtest, [`Node`] our own binary under `bitcoind`'s flags
+//! - [`Rpc`] JSON-RPC over HTTP, without TLS
+//! - [`wait_until`] the only way to wait: for a condition, with a deadline
+//!
+//! A test that needs a peer which is not installed says `SKIPPED: …` and returns; with
+//! `CHAINWRIGHT_REQUIRE_PEERS=1` it fails instead. Install peers with `cargo xtask peers`.
+#![expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+
+mod btcd;
+mod node;
+mod place;
+mod process;
+mod rpc;
+mod wait;
+
+pub use btcd::Btcd;
+pub use node::{Node, NodeOptions};
+pub use place::{chainwright, free_port, peer, peers_folder, target_folder, vectors, workspace};
+pub use process::Running;
+pub use rpc::{Rpc, RpcError};
+pub use wait::{wait_for, wait_until};

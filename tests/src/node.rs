@@ -1,0 +1,121 @@
+//! Our own binary, run as `chainwright bitcoind` on regtest.
+
+use crate::{Rpc, Running, chainwright, free_port, wait_until};
+use serde_json::json;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How long it may take to start and to stop.
+const START_LIMIT: Duration = Duration::from_mins(1);
+
+/// What a node is started with.
+#[derive(Debug, Clone, Default)]
+pub struct NodeOptions {
+    /// Data directory to use and to keep; a temporary one when `None`.
+    pub folder: Option<PathBuf>,
+    /// Further flags, such as `-connect=127.0.0.1:18444`.
+    pub flags: Vec<String>,
+}
+
+/// A running node with its data directory.
+#[derive(Debug)]
+pub struct Node {
+    // Declared before the folder: the process ends before its files vanish.
+    running: Running,
+    rpc: Rpc,
+    address: SocketAddr,
+    arguments: Vec<String>,
+    folder: PathBuf,
+    _temporary: Option<TempDir>,
+}
+
+impl Node {
+    /// Starts one and waits until its RPC answers.
+    ///
+    /// # Panics
+    ///
+    /// When it does not within a minute; the message ends with its last log lines.
+    #[track_caller]
+    pub fn start(options: NodeOptions) -> Self {
+        let temporary =
+            options.folder.is_none().then(|| tempfile::tempdir().expect("there is a temporary folder"));
+        let kept = options.folder.or_else(|| Some(temporary.as_ref()?.path().to_path_buf()));
+        let folder = kept.expect("one of the two is set");
+        let (port, rpc_port) = (free_port(), free_port());
+        let mut arguments = vec![
+            "bitcoind".to_owned(),
+            "-regtest".to_owned(),
+            format!("-datadir={}", folder.display()),
+            format!("-port={port}"),
+            format!("-rpcport={rpc_port}"),
+            "-bind=127.0.0.1".to_owned(),
+        ];
+        arguments.extend(options.flags);
+        let rpc = Rpc::with_cookie(rpc_port, folder.join("regtest/.cookie"));
+        let running = spawn(&arguments, &folder);
+        let address = ([127, 0, 0, 1], port).into();
+        let mut node = Self { running, rpc, address, arguments, folder, _temporary: temporary };
+        node.wait_ready();
+        node
+    }
+
+    /// Its JSON-RPC server.
+    pub fn rpc(&self) -> &Rpc {
+        &self.rpc
+    }
+
+    /// Where other nodes reach it.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its data directory.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The process: to kill it, or to read its exit status.
+    pub fn process(&mut self) -> &mut Running {
+        &mut self.running
+    }
+
+    /// Height of its chain.
+    #[track_caller]
+    pub fn height(&self) -> u64 {
+        self.rpc.call("getblockcount", json!([])).as_u64().expect("a height is a number")
+    }
+
+    /// Id of its newest block.
+    #[track_caller]
+    pub fn best(&self) -> String {
+        self.rpc.call("getbestblockhash", json!([])).as_str().expect("a block id is text").to_owned()
+    }
+
+    /// Starts it again after it was killed or has ended, on the same data and ports.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        self.running.kill();
+        self.running = spawn(&self.arguments, &self.folder);
+        self.wait_ready();
+    }
+
+    #[track_caller]
+    fn wait_ready(&mut self) {
+        let rpc = self.rpc.clone();
+        let running = &mut self.running;
+        wait_until("our node answers", START_LIMIT, || {
+            let exited = running.exited();
+            assert!(exited.is_none(), "our node ended at once: {exited:?}\n{}", running.log_tail());
+            rpc.try_call("getblockcount", json!([])).is_ok()
+        });
+    }
+}
+
+#[track_caller]
+fn spawn(arguments: &[String], folder: &Path) -> Running {
+    // Beside the data, because the data directory belongs to the node.
+    Running::start("chainwright", Command::new(chainwright()).args(arguments), &folder.with_extension("out"))
+}

@@ -1,0 +1,207 @@
+//! The ledger's side of the seam: what a transaction does to the state, and what its bytes look like.
+//!
+//! Call order, per block: [`Ledger::check_header`] → [`Ledger::prepare`] (once, any thread, far ahead) →
+//! [`Ledger::check_body`] (the body may now be stored) → [`Ledger::execute`] → the jobs it deferred.
+//! Everything here is pure: no clock, no disk, no network, no randomness. The driver undoes what has to be
+//! undone; a ledger never does. The smallest implementation is `docs/guide/your-ledger.md`; the chain laws
+//! (`chainwright-sim`) prove one.
+
+use std::sync::Arc;
+
+use crate::{
+    Attributes, BlockId, Codec, Delta, Epoch, Fault, Hash, Headers, Jobs, Pool, Reject, StateView, TableSpec,
+    Timestamp, TxId, ValidatorSet,
+};
+
+/// A native block header. It has no height of its own: [`Headers`] knows it.
+pub trait Header: Codec + Clone + Send + Sync + 'static {
+    /// The hash everyone knows the block by.
+    fn id(&self) -> BlockId;
+    /// The block before; genesis names one that does not exist.
+    fn parent(&self) -> BlockId;
+    /// When it was made, as it claims itself.
+    fn time(&self) -> Timestamp;
+    /// Whether the engine-owned fields (time, target, randomness) are those of `on`.
+    fn carries(&self, on: &Attributes) -> bool;
+    /// The root of the state after the block, where headers carry one; the driver compares it with [`Index::root`].
+    fn state_root(&self) -> Option<Hash> {
+        None
+    }
+    /// Fills the state root in while building.
+    fn set_state_root(&mut self, _root: Hash) {}
+}
+
+/// A header with a place for work.
+pub trait Work: Header {
+    /// The target the work must reach.
+    fn target(&self) -> crate::CompactTarget;
+    /// The bytes that are hashed, nonce included.
+    fn sealed_bytes(&self) -> smallvec::SmallVec<[u8; 128]>;
+    /// Tries another nonce.
+    fn set_nonce(&mut self, nonce: u64);
+    /// How many nonces there are, as the largest one.
+    fn nonce_max(&self) -> u64;
+}
+
+/// A native transaction.
+pub trait Transaction: Codec + Clone + Send + Sync + 'static {
+    /// What other transactions and people call it.
+    fn id(&self) -> TxId;
+    /// What peers announce; differs where the id does not commit to all bytes.
+    fn relay_id(&self) -> TxId {
+        self.id()
+    }
+}
+
+/// A native block: a header and transactions.
+pub trait Block: Codec + Clone + Send + Sync + 'static {
+    /// The header's type.
+    type Header: Header;
+    /// The transactions' type.
+    type Tx: Transaction;
+    /// The header.
+    fn header(&self) -> &Self::Header;
+    /// The header, for sealing.
+    fn header_mut(&mut self) -> &mut Self::Header;
+    /// All transactions in order.
+    fn transactions(&self) -> &[Self::Tx];
+}
+
+/// A block whose bytes alone have been checked, with what was found on the way.
+pub struct Prepared<L: Ledger> {
+    /// The header's id.
+    pub id: BlockId,
+    /// The block.
+    pub block: L::Block,
+    /// Transaction ids, senders, merkle results: proven once, used by every later stage.
+    pub facts: L::Facts,
+}
+
+/// What executing a block gave.
+pub struct Executed<L: Ledger> {
+    /// All changes to the state.
+    pub delta: Delta,
+    /// What execution reported, for RPC and events.
+    pub receipts: Arc<L::Receipts>,
+}
+
+impl<L: Ledger> Clone for Executed<L> {
+    fn clone(&self) -> Self {
+        Self { delta: self.delta.clone(), receipts: Arc::clone(&self.receipts) }
+    }
+}
+
+/// The chain as it stands at one block: its headers and its state. Cheap to clone, never changes.
+pub struct View<L: Ledger> {
+    /// The branch up to the block.
+    pub headers: Headers<L>,
+    /// The state after the block.
+    pub state: StateView,
+}
+
+impl<L: Ledger> Clone for View<L> {
+    fn clone(&self) -> Self {
+        Self { headers: self.headers.clone(), state: self.state.clone() }
+    }
+}
+
+/// What a transaction does to the state, and what its bytes look like.
+pub trait Ledger: Send + Sync + Sized + 'static {
+    /// Written to disk and to the chain file; refused on mismatch.
+    const NAME: &'static str;
+    /// The native header.
+    type Header: Header;
+    /// The native transaction.
+    type Tx: Transaction;
+    /// The native block.
+    type Block: Block<Header = Self::Header, Tx = Self::Tx>;
+    /// What [`Ledger::prepare`] proves.
+    type Facts: Send + Sync + 'static;
+    /// What [`Ledger::execute`] reports; kept in the journal.
+    type Receipts: Codec + Send + Sync + 'static;
+    /// A resident structure that follows deltas; [`crate::NoIndex`] where headers carry no root.
+    type Index: Index;
+    /// Transactions that wait for a block.
+    type Pool: Pool<Self>;
+
+    /// The tables of the state; [`crate::TableId`] is the position in this list.
+    fn tables(&self) -> &'static [TableSpec];
+
+    /// The first block and what it does to the empty state.
+    fn genesis(&self) -> (Self::Block, Delta);
+
+    /// The ledger's own header fields; time, target and seal are the engine's.
+    ///
+    /// # Errors
+    /// [`Reject::Invalid`].
+    fn check_header(&self, header: &Self::Header, parent: &Headers<Self>) -> Result<(), Reject>;
+
+    /// What bytes alone prove. Two bodies that both pass under one id are equal.
+    ///
+    /// # Errors
+    /// [`Reject::Mutated`] when another body may belong to the same id, else [`Reject::Invalid`].
+    fn prepare(&self, block: Self::Block) -> Result<Prepared<Self>, Reject>;
+
+    /// What bytes and headers prove, without state. A body that passes may be stored.
+    ///
+    /// # Errors
+    /// As [`Ledger::prepare`].
+    fn check_body(&self, block: &Prepared<Self>, parent: &Headers<Self>) -> Result<(), Reject>;
+
+    /// Applies the block to its parent's state. Checks that are slow and independent of each other go to `jobs`;
+    /// the block is valid once they all pass.
+    ///
+    /// # Errors
+    /// [`Reject::Invalid`], or [`Reject::Fault`] when reading the state failed.
+    fn execute(
+        &self,
+        parent: &View<Self>,
+        block: &Arc<Prepared<Self>>,
+        jobs: &mut Jobs,
+    ) -> Result<Executed<Self>, Reject>;
+
+    /// A block on `parent` with the engine's attributes and the best of the pool; `execute` accepts it
+    /// once it is sealed.
+    ///
+    /// # Errors
+    /// [`Reject::Fault`], or [`Reject::Invalid`] when the attributes are unusable (an impossible payee).
+    fn build(
+        &self,
+        parent: &View<Self>,
+        on: &Attributes,
+        pool: &Self::Pool,
+    ) -> Result<(Self::Block, Executed<Self>), Reject>;
+
+    /// Who validates in an epoch, read from the ledger's own state. Chains without validators have none.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the disk.
+    fn validators(&self, _at: &View<Self>, _epoch: Epoch) -> Result<ValidatorSet, Fault> {
+        Ok(ValidatorSet::default())
+    }
+
+    /// How people write a 32-byte id of this ledger.
+    fn show_id(bytes: &[u8; 32]) -> String {
+        Hash(*bytes).to_string()
+    }
+}
+
+/// A resident structure that only follows deltas: a Merkle trie. Rewinding is following the inverse.
+pub trait Index: Default + Send + 'static {
+    /// Takes one step.
+    fn follow(&mut self, delta: &Delta);
+    /// The root of everything followed so far, if there is one.
+    fn root(&mut self) -> Option<Hash>;
+}
+
+/// The index of ledgers whose headers carry no root.
+#[derive(Default)]
+pub struct NoIndex;
+
+impl Index for NoIndex {
+    fn follow(&mut self, _: &Delta) {}
+
+    fn root(&mut self) -> Option<Hash> {
+        None
+    }
+}

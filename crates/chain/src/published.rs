@@ -1,0 +1,227 @@
+//! What any thread may read at any time: the head, the tree, the pool, and where bodies lie.
+//!
+//! The driver is the only writer. Readers hold no lock while they work: they take clones of immutable views.
+
+use std::sync::Arc;
+
+use futures_channel::mpsc;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+
+use crate::tree::Tree;
+use crate::{BlockId, Bodies, Codec, Fault, Headers, Height, Ledger, Reason, TxId, View};
+
+/// How far a block has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Its header is valid; no body is known.
+    Header,
+    /// Its body is stored, not executed.
+    Stored,
+    /// Executed; deferred checks are running.
+    Executed,
+    /// Everything holds.
+    Valid,
+    /// Breaks the rules, or descends from a block that does.
+    Invalid(Reason),
+}
+
+/// What is known of one block.
+pub struct BlockInfo<L: Ledger> {
+    /// The branch it ends.
+    pub headers: Headers<L>,
+    /// How far it has come.
+    pub status: Status,
+}
+
+/// Something changed; a hint to look again. Hints may be dropped when a subscriber lags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The published head moved.
+    Head(BlockId, Height),
+    /// A heavier valid header is known.
+    BestHeader(BlockId, Height),
+    /// The pool took a transaction (relay id).
+    Pooled(TxId),
+    /// A block became final.
+    Finalized(BlockId, Height),
+    /// The chain stops.
+    Stopping,
+}
+
+/// Notices a slow subscriber may leave unread before further ones are dropped.
+const NOTICES_MAX: usize = 4096;
+
+/// A position in the event stream: the block a consumer has processed last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cursor {
+    /// Its height.
+    pub height: Height,
+    /// Its id.
+    pub id: BlockId,
+}
+
+/// One step of the head, totally ordered, at least once.
+pub enum Event<L: Ledger> {
+    /// A block left the chain; after it the consumer stands at its parent.
+    Disconnected(Box<EventBlock<L>>),
+    /// A block joined the chain.
+    Connected(Box<EventBlock<L>>),
+}
+
+/// The block an event is about.
+pub struct EventBlock<L: Ledger> {
+    /// Where the consumer stands after this event; asking on from here acknowledges it.
+    pub cursor: Cursor,
+    /// Height of the block.
+    pub height: Height,
+    /// Id of the block.
+    pub id: BlockId,
+    /// The block.
+    pub block: L::Block,
+    /// What it did when it was connected; take the inverse of a disconnected one.
+    pub delta: crate::Delta,
+    /// What its execution reported.
+    pub receipts: L::Receipts,
+}
+
+/// The readable side of a chain.
+pub struct Published<L: Ledger> {
+    pub(crate) ledger: Arc<L>,
+    pub(crate) head: RwLock<View<L>>,
+    pub(crate) tree: RwLock<Tree<L>>,
+    pub(crate) pool: RwLock<L::Pool>,
+    pub(crate) bodies: Arc<dyn Bodies>,
+    pub(crate) subscribers: Mutex<Vec<mpsc::Sender<Notice>>>,
+    pub(crate) fault: Mutex<Option<Fault>>,
+}
+
+impl<L: Ledger> Published<L> {
+    /// The ledger.
+    pub fn ledger(&self) -> &Arc<L> {
+        &self.ledger
+    }
+
+    /// The chain as it stands: the longest valid prefix of the leading branch.
+    pub fn head(&self) -> View<L> {
+        self.head.read().clone()
+    }
+
+    /// The heaviest valid header, whose body may be missing.
+    pub fn best_header(&self) -> Headers<L> {
+        self.tree.read().best_header().clone()
+    }
+
+    /// What is known of a block.
+    pub fn block(&self, id: &BlockId) -> Option<BlockInfo<L>> {
+        let tree = self.tree.read();
+        tree.get(id).map(|entry| BlockInfo { headers: entry.headers.clone(), status: entry.status.clone() })
+    }
+
+    /// The branch that ends with a block, if its header is known.
+    pub fn headers(&self, id: &BlockId) -> Option<Headers<L>> {
+        self.tree.read().get(id).map(|entry| entry.headers.clone())
+    }
+
+    /// Whether the block is part of the published chain.
+    pub fn is_active(&self, block: &Headers<L>) -> bool {
+        self.head.read().headers.contains(block)
+    }
+
+    /// Ends of all known branches, the published head included.
+    pub fn tips(&self) -> Vec<BlockInfo<L>> {
+        self.tree.read().tips()
+    }
+
+    /// The last block that is safe from reorganisation as far as the engine says.
+    pub fn safe(&self) -> Option<Headers<L>> {
+        self.tree.read().safe().cloned()
+    }
+
+    /// The last block that is final.
+    pub fn finalized(&self) -> Option<Headers<L>> {
+        self.tree.read().finalized().cloned()
+    }
+
+    /// The pool, for reading. Keep the guard short: the driver waits for it.
+    pub fn pool(&self) -> RwLockReadGuard<'_, L::Pool> {
+        self.pool.read()
+    }
+
+    /// Stored bodies and deltas.
+    pub fn bodies(&self) -> &Arc<dyn Bodies> {
+        &self.bodies
+    }
+
+    /// A decoded block; `None` if its body is not stored.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the disk fails or the stored bytes are damaged.
+    pub fn read_block(&self, id: &BlockId) -> Result<Option<L::Block>, Fault> {
+        let Some(bytes) = self.bodies.body(id)? else { return Ok(None) };
+        let damaged = |error| Fault::new(format!("stored block {} is damaged: {error}", L::show_id(&id.0)));
+        L::Block::decode(&bytes).map(Some).map_err(damaged)
+    }
+
+    /// Hints about changes from now on.
+    pub fn subscribe(&self) -> mpsc::Receiver<Notice> {
+        let (sender, receiver) = mpsc::channel(NOTICES_MAX);
+        self.subscribers.lock().push(sender);
+        receiver
+    }
+
+    pub(crate) fn notify(&self, notice: Notice) {
+        self.subscribers.lock().retain_mut(|subscriber| match subscriber.try_send(notice) {
+            Ok(()) => true,
+            Err(error) => error.is_full(),
+        });
+    }
+
+    /// The disk fault that stopped the chain, if one did.
+    pub fn fault(&self) -> Option<Fault> {
+        self.fault.lock().clone()
+    }
+
+    /// Up to `limit` events after `cursor`; `None` starts before genesis. An empty answer means the consumer has
+    /// caught up. Asking with the last event's cursor acknowledges it.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the cursor's block is unknown, or a block or delta on the way is not stored any more.
+    pub fn events(&self, cursor: Option<Cursor>, limit: usize) -> Result<Vec<Event<L>>, Fault> {
+        let head = self.head().headers;
+        let mut events = Vec::new();
+        let mut next = Height::GENESIS;
+        if let Some(cursor) = cursor {
+            let unknown = || Fault::new(format!("cursor names unknown block {}", L::show_id(&cursor.id.0)));
+            let mut at = self.headers(&cursor.id).ok_or_else(unknown)?;
+            let fork = at.fork_point(&head);
+            while at.height() > fork.height() && events.len() < limit {
+                let parent = at.parent().expect("a block above a fork point has a parent");
+                events.push(Event::Disconnected(self.event(&at, &parent)?));
+                at = parent;
+            }
+            next = at.height().next();
+        }
+        while next <= head.height() && events.len() < limit {
+            let block = head.ancestor(next).expect("heights up to the head exist");
+            events.push(Event::Connected(self.event(&block, &block)?));
+            next = next.next();
+        }
+        Ok(events)
+    }
+
+    fn event(&self, block: &Headers<L>, after: &Headers<L>) -> Result<Box<EventBlock<L>>, Fault> {
+        let id = block.id();
+        let missing = |what| Fault::new(format!("{what} of block {} is not stored", L::show_id(&id.0)));
+        let connected = self.bodies.connected(&id)?.ok_or_else(|| missing("delta"))?;
+        let receipts =
+            L::Receipts::decode(&connected.receipts).map_err(|error| Fault::new(error.to_string()))?;
+        Ok(Box::new(EventBlock {
+            cursor: Cursor { height: after.height(), id: after.id() },
+            height: block.height(),
+            id,
+            block: self.read_block(&id)?.ok_or_else(|| missing("body"))?,
+            delta: connected.delta,
+            receipts,
+        }))
+    }
+}

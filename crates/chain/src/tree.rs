@@ -1,0 +1,259 @@
+//! The block tree: every header ever accepted, how far its block has come, and which branches may lead.
+//!
+//! Invariants:
+//! - a descendant of an invalid block is invalid;
+//! - `candidates` holds exactly the blocks that could be the tip: bodies on the whole way, nothing invalid, not lighter than
+//!   the head; the heaviest is found without a search of the tree;
+//! - equal weight: the branch whose body was complete first leads.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use crate::published::{BlockInfo, Status};
+use crate::{BlockId, Headers, Ledger, Reason, Weight};
+
+/// What the tree knows of one block.
+pub(crate) struct Entry<L: Ledger> {
+    pub(crate) headers: Headers<L>,
+    pub(crate) status: Status,
+    /// Whether this block and all its ancestors have bodies.
+    pub(crate) linked: bool,
+    /// Order in which blocks became linked; earlier wins at equal weight.
+    pub(crate) sequence: u64,
+    pub(crate) children: Vec<BlockId>,
+}
+
+/// Heaviest last; at equal weight the earliest linked last.
+type Rank = (Weight, core::cmp::Reverse<u64>, BlockId);
+
+pub(crate) struct Tree<L: Ledger> {
+    entries: HashMap<BlockId, Entry<L>>,
+    candidates: BTreeSet<Rank>,
+    best_header: Headers<L>,
+    sequence: u64,
+    preferred: Option<BlockId>,
+    safe: Option<Headers<L>>,
+    finalized: Option<Headers<L>>,
+}
+
+impl<L: Ledger> Tree<L> {
+    /// The tree that is genesis alone, valid.
+    pub(crate) fn new(genesis: Headers<L>) -> Self {
+        let id = genesis.id();
+        let entry = Entry {
+            headers: genesis.clone(),
+            status: Status::Valid,
+            linked: true,
+            sequence: 0,
+            children: Vec::new(),
+        };
+        let candidates = BTreeSet::from([(genesis.weight(), core::cmp::Reverse(0), id)]);
+        Self {
+            entries: HashMap::from([(id, entry)]),
+            candidates,
+            best_header: genesis,
+            sequence: 0,
+            preferred: None,
+            safe: None,
+            finalized: None,
+        }
+    }
+
+    pub(crate) fn get(&self, id: &BlockId) -> Option<&Entry<L>> {
+        self.entries.get(id)
+    }
+
+    pub(crate) fn best_header(&self) -> &Headers<L> {
+        &self.best_header
+    }
+
+    pub(crate) fn safe(&self) -> Option<&Headers<L>> {
+        self.safe.as_ref()
+    }
+
+    pub(crate) fn finalized(&self) -> Option<&Headers<L>> {
+        self.finalized.as_ref()
+    }
+
+    pub(crate) fn set_safe(&mut self, block: Headers<L>) {
+        self.safe = Some(block);
+    }
+
+    pub(crate) fn set_finalized(&mut self, block: Headers<L>) {
+        if self.safe.as_ref().is_none_or(|safe| safe.height() < block.height()) {
+            self.safe = Some(block.clone());
+        }
+        self.finalized = Some(block);
+    }
+
+    pub(crate) fn preferred(&self) -> Option<&Headers<L>> {
+        self.preferred.as_ref().and_then(|id| self.get(id)).map(|entry| &entry.headers)
+    }
+
+    pub(crate) fn prefer(&mut self, id: Option<BlockId>) {
+        self.preferred = id;
+    }
+
+    /// Adds a header whose parent is in the tree. A child of an invalid block is invalid.
+    pub(crate) fn insert(&mut self, headers: Headers<L>) {
+        let parent_id = headers.header_parent();
+        let parent = self.entries.get_mut(&parent_id).expect("the caller found the parent in the tree");
+        parent.children.push(headers.id());
+        let status = match &parent.status {
+            Status::Invalid(reason) => Status::Invalid(reason.clone()),
+            _ => Status::Header,
+        };
+        if status == Status::Header && headers.weight() > self.best_header.weight() {
+            self.best_header = headers.clone();
+        }
+        let entry =
+            Entry { headers: headers.clone(), status, linked: false, sequence: 0, children: Vec::new() };
+        self.entries.insert(headers.id(), entry);
+    }
+
+    /// Notes that the body is stored. Links it and its descendants if its parent is linked.
+    pub(crate) fn body_stored(&mut self, id: BlockId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if entry.status == Status::Header {
+            entry.status = Status::Stored;
+        }
+        let parent = entry.headers.header_parent();
+        if self.entries.get(&parent).is_some_and(|parent| parent.linked) {
+            self.link(id);
+        }
+    }
+
+    fn link(&mut self, from: BlockId) {
+        let mut queue = VecDeque::from([from]);
+        while let Some(id) = queue.pop_front() {
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            if entry.linked || matches!(entry.status, Status::Header | Status::Invalid(_)) {
+                continue;
+            }
+            self.sequence += 1;
+            entry.linked = true;
+            entry.sequence = self.sequence;
+            queue.extend(entry.children.iter().copied());
+            let rank = rank(entry);
+            self.candidates.insert(rank);
+        }
+    }
+
+    pub(crate) fn set_status(&mut self, id: &BlockId, status: Status) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.status = status;
+        }
+    }
+
+    /// Marks a block and all its descendants invalid; returns how many changed.
+    pub(crate) fn invalidate(&mut self, id: BlockId, reason: &Reason) -> usize {
+        let mut changed = 0;
+        for id in self.subtree(id) {
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            if !matches!(entry.status, Status::Invalid(_)) {
+                changed += 1;
+                self.candidates.remove(&rank(entry));
+                entry.linked = false;
+                entry.status = Status::Invalid(reason.clone());
+            }
+        }
+        self.find_best_header();
+        changed
+    }
+
+    /// Forgets invalid verdicts of a block's ancestors, itself and its descendants. `has_body` tells which bodies are stored.
+    pub(crate) fn reconsider(&mut self, id: BlockId, has_body: impl Fn(&BlockId) -> bool) {
+        let Some(entry) = self.entries.get(&id) else { return };
+        let mut forgiven: Vec<_> = entry.headers.down().map(|block| block.id()).collect();
+        forgiven.reverse();
+        forgiven.extend(self.subtree(id));
+        let mut relink = Vec::new();
+        for id in forgiven {
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            if matches!(entry.status, Status::Invalid(_)) {
+                entry.status = if has_body(&id) { Status::Stored } else { Status::Header };
+                relink.push(id);
+            }
+        }
+        for id in relink {
+            self.body_stored_again(id);
+        }
+        self.find_best_header();
+    }
+
+    fn body_stored_again(&mut self, id: BlockId) {
+        if self.entries.get(&id).is_some_and(|entry| entry.status == Status::Stored) {
+            self.body_stored(id);
+        }
+    }
+
+    fn subtree(&self, id: BlockId) -> Vec<BlockId> {
+        let mut found = vec![id];
+        let mut at = 0;
+        while let Some(id) = found.get(at) {
+            found.extend(self.entries.get(id).map(|entry| entry.children.clone()).unwrap_or_default());
+            at += 1;
+        }
+        found
+    }
+
+    fn find_best_header(&mut self) {
+        let valid = self.entries.values().filter(|entry| !matches!(entry.status, Status::Invalid(_)));
+        let best = valid.max_by_key(|entry| (entry.headers.weight(), core::cmp::Reverse(entry.headers.id())));
+        if let Some(best) = best
+            && (best.headers.weight() > self.best_header.weight() || self.is_invalid(&self.best_header.id()))
+        {
+            self.best_header = best.headers.clone();
+        }
+    }
+
+    pub(crate) fn is_invalid(&self, id: &BlockId) -> bool {
+        matches!(self.get(id).map(|entry| &entry.status), Some(Status::Invalid(_)))
+    }
+
+    /// The best block that could be the tip: under `preferred` if something is, else the heaviest.
+    /// With a finalized block only its descendants (and itself) count.
+    pub(crate) fn best_candidate(&self) -> Option<&Headers<L>> {
+        let above_final = |headers: &&Headers<L>| {
+            self.finalized.as_ref().is_none_or(|final_block| headers.contains(final_block))
+        };
+        if let Some(preferred) = self.preferred.and_then(|id| self.get(&id))
+            && preferred.linked
+        {
+            return Some(&preferred.headers).filter(above_final);
+        }
+        self.candidates
+            .iter()
+            .rev()
+            .filter_map(|rank| self.get(&rank.2))
+            .map(|entry| &entry.headers)
+            .find(above_final)
+    }
+
+    /// Order among linked blocks: whether `challenger` should replace `tip`.
+    pub(crate) fn leads(&self, challenger: &Headers<L>, tip: &Headers<L>) -> bool {
+        let rank_of = |headers: &Headers<L>| self.get(&headers.id()).map(rank);
+        self.preferred == Some(challenger.id()) || rank_of(challenger) > rank_of(tip)
+    }
+
+    /// Candidates lighter than the head will not lead again unless the head becomes invalid.
+    pub(crate) fn prune_candidates(&mut self, head: &Headers<L>) {
+        if let Some(entry) = self.get(&head.id()) {
+            let rank = rank(entry);
+            self.candidates = self.candidates.split_off(&rank);
+        }
+    }
+
+    /// Refills the candidates after a head was lost.
+    pub(crate) fn refill_candidates(&mut self) {
+        self.candidates = self.entries.values().filter(|entry| entry.linked).map(rank).collect();
+    }
+
+    pub(crate) fn tips(&self) -> Vec<BlockInfo<L>> {
+        let ends = self.entries.values().filter(|entry| entry.children.is_empty());
+        ends.map(|entry| BlockInfo { headers: entry.headers.clone(), status: entry.status.clone() }).collect()
+    }
+}
+
+fn rank<L: Ledger>(entry: &Entry<L>) -> Rank {
+    (entry.headers.weight(), core::cmp::Reverse(entry.sequence), entry.headers.id())
+}

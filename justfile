@@ -1,0 +1,29 @@
+# Every recipe is one plain command, so that `just` itself is a convenience. `just --list` names them all.
+
+# what CI runs: everything, from a clean state, with vectors and peers required
+check:
+    bash .ci/run
+
+# every check and every test; ends with `N passed, N failed`
+test *FLAGS:
+    cargo xtask test {{FLAGS}}
+
+# format every Rust file
+fmt:
+    cargo fmt --all
+
+# a local network in one command
+dev *FLAGS:
+    cargo run --release -- dev {{FLAGS}}
+
+# install the real nodes that the whole-product tests talk to
+peers:
+    cargo xtask peers
+
+# seeded bugs that the tests must find
+mutants *NAMES:
+    cargo xtask mutants {{NAMES}}
+
+# the API documentation of every crate
+docs:
+    cargo doc --no-deps --workspace

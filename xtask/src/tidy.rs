@@ -4,6 +4,7 @@
 //! - no unfinished code, no ignored test without a reason, no crate that is called after nothing
 //! - the crates with rules in them touch no clock, disk or socket ([`PURE`])
 //! - links in Markdown lead somewhere, every decision record stands in the index
+//! - the map names every crate with its invariant, the README every recipe's command
 //! - no file too big to review, no path of somebody's machine
 
 use crate::{links, tree};
@@ -49,6 +50,10 @@ pub(crate) fn findings(root: &Path) -> Result<Vec<String>, String> {
     }
     let index = tree::read(root, "docs/adr/README.md").unwrap_or_default();
     findings.extend(unlisted_records(&files, &index));
+    let map = tree::read(root, "ARCHITECTURE.md").unwrap_or_default();
+    findings.extend(unmapped_crates(&files, &map));
+    let readme = tree::read(root, "README.md").unwrap_or_default();
+    findings.extend(unnamed_recipes(&tree::read(root, "justfile").unwrap_or_default(), &readme));
     Ok(findings)
 }
 
@@ -160,6 +165,27 @@ fn unlisted_records(files: &[String], index: &str) -> Vec<String> {
         .collect()
 }
 
+/// Every crate has a section in the map, with its invariant.
+fn unmapped_crates(files: &[String], map: &str) -> Vec<String> {
+    let folders = files.iter().filter_map(|path| path.strip_suffix("/Cargo.toml"));
+    let sections: Vec<(&str, &str)> =
+        map.split("\n### ").skip(1).filter_map(|section| section.split_once('\n')).collect();
+    let is_mapped = |folder: &str| {
+        let name = format!("`{folder}`");
+        sections.iter().any(|(title, text)| title.contains(&name) && text.contains("**Invariant:**"))
+    };
+    let unmapped = folders.filter(|folder| !is_mapped(folder));
+    unmapped.map(|folder| format!("{folder}: no section with an invariant in ARCHITECTURE.md")).collect()
+}
+
+/// `just` is a convenience: whoever lacks it finds each command in the README.
+fn unnamed_recipes(justfile: &str, readme: &str) -> Vec<String> {
+    let commands = justfile.lines().filter(|line| line.starts_with("    ")).map(str::trim);
+    let plain = commands.map(|line| line.split("{{").next().unwrap_or_default().trim_end());
+    let unnamed = plain.filter(|command| !readme.contains(command));
+    unnamed.map(|command| format!("justfile: the README does not name `{command}`")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,6 +256,25 @@ mod tests {
         assert_eq!(
             unlisted_records(&files, index),
             ["docs/adr/0002-store.md: not in the index (docs/adr/README.md)"]
+        );
+    }
+
+    #[test]
+    fn a_crate_without_an_invariant_in_the_map_is_found() {
+        let files = ["crates/chain/Cargo.toml".to_owned(), "crates/store/Cargo.toml".to_owned()];
+        let map = "# Map\n\n### `crates/chain`\n\n**Invariant:** no clock.\n\n### `crates/store`\n\nFiles.\n";
+        assert_eq!(
+            unmapped_crates(&files, map),
+            ["crates/store: no section with an invariant in ARCHITECTURE.md"]
+        );
+    }
+
+    #[test]
+    fn a_recipe_the_readme_does_not_name_is_found() {
+        let justfile = "# all\ntest *FLAGS:\n    cargo xtask test {{FLAGS}}\nfmt:\n    cargo fmt --all\n";
+        assert_eq!(
+            unnamed_recipes(justfile, "run `cargo xtask test`"),
+            ["justfile: the README does not name `cargo fmt --all`"]
         );
     }
 }

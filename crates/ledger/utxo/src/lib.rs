@@ -17,4 +17,5 @@ pub mod codec;
 pub mod hash;
 pub mod merkle;
 pub mod script;
+pub mod sighash;
 pub mod tx;

@@ -5,6 +5,7 @@
 //!
 //! - [`Running`] a started program; it is stopped when the value is dropped, and nothing else ever is
 //! - [`Btcd`] a real btcd on regtest, [`Node`] our own binary under `bitcoind`'s flags
+//! - [`btcctl`] btcd's command-line client, which must be able to drive both
 //! - [`Rpc`] JSON-RPC over HTTP, without TLS
 //! - [`wait_until`] the only way to wait: for a condition, with a deadline
 //!
@@ -12,6 +13,7 @@
 //! `CHAINWRIGHT_REQUIRE_PEERS=1` it fails instead. Install peers with `cargo xtask peers`.
 #![expect(clippy::print_stderr, reason = "a skipped test must be seen")]
 
+mod btcctl;
 mod btcd;
 mod node;
 mod place;
@@ -19,6 +21,7 @@ mod process;
 mod rpc;
 mod wait;
 
+pub use btcctl::btcctl;
 pub use btcd::Btcd;
 pub use node::{Node, NodeOptions};
 pub use place::{chainwright, free_port, peer, peers_folder, target_folder, vectors, workspace};

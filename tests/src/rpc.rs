@@ -66,6 +66,18 @@ impl Rpc {
         self.address.port()
     }
 
+    /// User and password, as `user:password`.
+    ///
+    /// # Errors
+    ///
+    /// The server has not written its cookie yet.
+    pub fn login(&self) -> std::io::Result<String> {
+        match &self.login {
+            Login::Password(login) => Ok(login.clone()),
+            Login::Cookie(file) => Ok(std::fs::read_to_string(file)?.trim().to_owned()),
+        }
+    }
+
     /// Calls a method; `params` is an array or an object.
     ///
     /// # Errors
@@ -119,11 +131,7 @@ impl Rpc {
         let mut socket = TcpStream::connect_timeout(&self.address, Duration::from_secs(5))?;
         socket.set_read_timeout(Some(ANSWER_LIMIT))?;
         socket.set_write_timeout(Some(ANSWER_LIMIT))?;
-        let login = match &self.login {
-            Login::Password(login) => login.clone(),
-            Login::Cookie(file) => std::fs::read_to_string(file)?.trim().to_owned(),
-        };
-        let login = base64::engine::general_purpose::STANDARD.encode(login);
+        let login = base64::engine::general_purpose::STANDARD.encode(self.login()?);
         let head = format!(
             "{verb} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Basic {login}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",

@@ -1,6 +1,6 @@
 //! The peer harness itself: a real btcd starts, mines, relays and stops.
 
-use chainwright_tests::{Btcd, RpcError, wait_until};
+use chainwright_tests::{Btcd, RpcError, btcctl, wait_until};
 use serde_json::json;
 use std::time::Duration;
 
@@ -32,4 +32,13 @@ fn an_rpc_error_carries_the_code_of_the_server() {
     let Some(btcd) = Btcd::start() else { return };
     let error = btcd.rpc().try_call("getblockhash", json!([99])).unwrap_err();
     assert!(matches!(error, RpcError::Refused { code: -1, .. }), "{error}");
+}
+
+#[test]
+fn btcctl_drives_btcd() {
+    let Some(btcd) = Btcd::start() else { return };
+    btcd.generate(2);
+    assert_eq!(btcctl(btcd.rpc(), &["getblockcount"]), Some(Ok("2".to_owned())));
+    let refused = btcctl(btcd.rpc(), &["getblockhash", "99"]).expect("btcctl comes with btcd");
+    assert!(refused.unwrap_err().contains("-1"));
 }

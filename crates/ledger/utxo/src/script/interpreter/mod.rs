@@ -261,7 +261,7 @@ impl<'a> Machine<'a, '_, '_> {
             OP_IF | OP_NOTIF => {
                 let mut condition = false;
                 if self.conditions.all_true() {
-                    let top = self.stack.pop().ok_or(ScriptError::UnbalancedConditional)?;
+                    let top = self.pop()?;
                     self.check_minimal_if(top.as_bytes())?;
                     condition = number::is_true(top.as_bytes()) == (opcode == OP_IF);
                 }

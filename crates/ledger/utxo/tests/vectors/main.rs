@@ -1,0 +1,9 @@
+//! Official vectors and real blocks, one module per family.
+
+mod blocks;
+mod mutation;
+mod script_tests;
+mod sighash;
+mod support;
+mod taproot_ref;
+mod transactions;

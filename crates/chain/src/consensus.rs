@@ -89,7 +89,7 @@ pub trait Consensus<L: Ledger>: Send + Sync + 'static {
         id: BlockId,
         height: Height,
         proof: &Proof,
-        validators: &crate::ValidatorSet,
+        validators: &ValidatorSet,
     ) -> Result<(), Reject>;
 
     /// Runs the engine until the chain stops: the engine drives, the chain serves.

@@ -75,6 +75,9 @@ pub struct Candidate<L: Ledger> {
     pub executed: Executed<L>,
 }
 
+/// Runs on the driver's thread, with the pool in its hands.
+pub type PoolChange<L> = Box<dyn FnOnce(&mut <L as Ledger>::Pool) + Send>;
+
 /// What can be asked of the driver.
 pub enum Command<L: Ledger> {
     /// Check headers, parents first, and add them to the tree.
@@ -114,7 +117,7 @@ pub enum Command<L: Ledger> {
     /// Everything answered so far survives a power cut.
     Sync(oneshot::Sender<Result<(), Fault>>),
     /// Change the pool in ways only the ledger knows (priorities, loading a saved pool).
-    WithPool(Box<dyn FnOnce(&mut L::Pool) + Send>),
+    WithPool(PoolChange<L>),
     /// Drop from the pool what has waited too long.
     ExpirePool,
 }

@@ -25,7 +25,9 @@ mod verdict;
 pub use codec::Codec;
 pub use consensus::{Attributes, BoxFuture, Consensus, Proof, Seat, ValidatorSet};
 pub use driver::{Driver, Limits, Message, Parts};
-pub use handle::{Candidate, ChainHandle, Clock, Command, HeadersImported, Imported, Inbox, Reply};
+pub use handle::{
+    Candidate, ChainHandle, Clock, Command, HeadersImported, Imported, Inbox, PoolChange, Reply,
+};
 pub use headers::Headers;
 pub use jobs::{Inline, Job, Jobs, Task, Workers};
 pub use ledger::{Block, Executed, Header, Index, Ledger, NoIndex, Prepared, Transaction, View, Work};

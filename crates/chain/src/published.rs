@@ -2,13 +2,14 @@
 //!
 //! The driver is the only writer. Readers hold no lock while they work: they take clones of immutable views.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_channel::mpsc;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
 use crate::tree::Tree;
-use crate::{BlockId, Bodies, Codec, Fault, Headers, Height, Ledger, Reason, TxId, View};
+use crate::{BlockId, Bodies, Codec, Fault, Headers, Height, Ledger, Proof, Reason, TxId, View};
 
 /// How far a block has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +92,7 @@ pub struct Published<L: Ledger> {
     pub(crate) tree: RwLock<Tree<L>>,
     pub(crate) pool: RwLock<L::Pool>,
     pub(crate) bodies: Arc<dyn Bodies>,
+    pub(crate) proofs: RwLock<HashMap<BlockId, Proof>>,
     pub(crate) subscribers: Mutex<Vec<mpsc::Sender<Notice>>>,
     pub(crate) fault: Mutex<Option<Fault>>,
 }
@@ -140,6 +142,11 @@ impl<L: Ledger> Published<L> {
     /// The last block that is final.
     pub fn finalized(&self) -> Option<Headers<L>> {
         self.tree.read().finalized().cloned()
+    }
+
+    /// The proof that made a block final, if it was finalized by one.
+    pub fn proof(&self, id: &BlockId) -> Option<Proof> {
+        self.proofs.read().get(id).cloned()
     }
 
     /// The pool, for reading. Keep the guard short: the driver waits for it.

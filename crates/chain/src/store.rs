@@ -25,6 +25,8 @@ pub struct Step {
 /// What a store remembers of a connected block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connected {
+    /// The block it was connected to.
+    pub parent: BlockId,
     /// What the block did to the state.
     pub delta: Delta,
     /// Encoded receipts.

@@ -85,10 +85,6 @@ impl<L: Ledger> Tree<L> {
         self.finalized = Some(block);
     }
 
-    pub(crate) fn preferred(&self) -> Option<&Headers<L>> {
-        self.preferred.as_ref().and_then(|id| self.get(id)).map(|entry| &entry.headers)
-    }
-
     pub(crate) fn prefer(&mut self, id: Option<BlockId>) {
         self.preferred = id;
     }
@@ -210,29 +206,24 @@ impl<L: Ledger> Tree<L> {
         matches!(self.get(id).map(|entry| &entry.status), Some(Status::Invalid(_)))
     }
 
-    /// The best block that could be the tip: under `preferred` if something is, else the heaviest.
-    /// With a finalized block only its descendants (and itself) count.
+    /// The best block that could be the tip: the heaviest, or the preferred one unless it is lighter. Nothing beside or
+    /// below the finalized block counts.
     pub(crate) fn best_candidate(&self) -> Option<&Headers<L>> {
         let above_final = |headers: &&Headers<L>| {
             self.finalized.as_ref().is_none_or(|final_block| headers.contains(final_block))
         };
-        if let Some(preferred) = self.preferred.and_then(|id| self.get(&id))
-            && preferred.linked
-        {
-            return Some(&preferred.headers).filter(above_final);
-        }
-        self.candidates
-            .iter()
-            .rev()
-            .filter_map(|rank| self.get(&rank.2))
-            .map(|entry| &entry.headers)
-            .find(above_final)
+        let ranked = self.candidates.iter().rev().filter_map(|rank| self.get(&rank.2));
+        let heaviest = ranked.map(|entry| &entry.headers).find(above_final);
+        let preferred = self.preferred.and_then(|id| self.get(&id)).filter(|entry| entry.linked);
+        let preferred = preferred.map(|entry| &entry.headers).filter(above_final);
+        let weight = heaviest.map_or(Weight::ZERO, Headers::weight);
+        preferred.filter(|preferred| preferred.weight() >= weight).or(heaviest)
     }
 
-    /// Order among linked blocks: whether `challenger` should replace `tip`.
+    /// Whether `challenger` should replace `tip`: heavier, or as heavy and preferred.
     pub(crate) fn leads(&self, challenger: &Headers<L>, tip: &Headers<L>) -> bool {
-        let rank_of = |headers: &Headers<L>| self.get(&headers.id()).map(rank);
-        self.preferred == Some(challenger.id()) || rank_of(challenger) > rank_of(tip)
+        let preferred = self.preferred == Some(challenger.id()) && challenger.id() != tip.id();
+        challenger.weight() > tip.weight() || (preferred && challenger.weight() >= tip.weight())
     }
 
     /// Candidates lighter than the head will not lead again unless the head becomes invalid.

@@ -1,10 +1,38 @@
-//! The driver.
+//! The driver: block tree, state, pool, journal and events of one chain.
+//!
+//! ```text
+//! Header ─body, prepare→ Stored ─execute on the parent's picture, root right→ Executed(n jobs) ─n = 0→ Valid ─journal→ head
+//!
+//!            head ──────────────► what everybody sees; the rows stand here
+//!              └─ base            where the pipeline starts: the head, or the fork point of a heavier branch
+//!                  └─ flight ─ flight ─ flight ─► tip     executed, checks running; each one a layer above the base
+//! ```
+//!
+//! Invariants:
+//! - the rows and the journal only ever hold what is published; what is merely executed lives in layers above them, so
+//!   a block that fails costs nothing but its layer;
+//! - the journal is written before the rows move, and the pool is told before the head is published;
+//! - a [`Fault`] changes no status: the work is tried again with the next message.
+//!
+//! Single-threaded: whoever owns the driver feeds it [`Message`]s, one at a time. Start reading at [`Driver::handle`],
+//! then `pipeline.rs`.
 
+mod commands;
+mod import;
+mod pipeline;
+mod records;
+mod recover;
+
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use futures_channel::oneshot;
+
+use crate::driver::pipeline::Flight;
+use crate::published::Status;
 use crate::{
-    BlockId, Command, Consensus, Fault, Inbox, Ledger, Prepared, Published, Reason, Reject, Store, Timestamp,
-    Workers,
+    BlockId, Command, Consensus, Executed, Fault, Imported, Inbox, Ledger, Notice, Pool, Prepared, Published,
+    Reason, Reject, StateView, Store, Timeline, Timestamp, View, Workers,
 };
 
 /// What reaches the driver: questions from outside, results from its workers.
@@ -17,14 +45,14 @@ pub enum Message<L: Ledger> {
         id: BlockId,
         /// What came out.
         result: Result<Arc<Prepared<L>>, Reject>,
+        /// Where the verdict on the block goes.
+        reply: oneshot::Sender<Result<Imported, Reject>>,
     },
-    /// Some deferred checks of a block are done.
+    /// All deferred checks of an executed block are done.
     JobsDone {
-        /// The block.
-        id: BlockId,
-        /// How many jobs this message speaks of.
-        count: usize,
-        /// The reason of the first failure.
+        /// Names the execution they belong to.
+        flight: u64,
+        /// The reason of the first check, in the order of the block, that failed.
         result: Result<(), Reason>,
     },
     /// A maintenance task of the store has ended.
@@ -38,11 +66,13 @@ pub struct Limits {
     pub unproven_blocks_max: usize,
     /// Bytes of deltas of such blocks.
     pub unproven_bytes_max: usize,
+    /// Prepared blocks that wait in memory for execution; further ones are read back from the disk.
+    pub prepared_blocks_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { unproven_blocks_max: 12, unproven_bytes_max: 64 << 20 }
+        Self { unproven_blocks_max: 12, unproven_bytes_max: 64 << 20, prepared_blocks_max: 64 }
     }
 }
 
@@ -62,29 +92,106 @@ pub struct Parts<L: Ledger> {
     pub limits: Limits,
 }
 
+type Verdict<T> = oneshot::Sender<Result<T, Reject>>;
+
 /// Block tree, state, pool, journal and events of one chain. Single-threaded: whoever owns it feeds it messages.
 pub struct Driver<L: Ledger> {
     parts: Parts<L>,
     published: Arc<Published<L>>,
+    timeline: Timeline,
+    /// The published view, without a lock.
+    head: View<L>,
+    /// Where the pipeline starts.
+    base: View<L>,
+    flights: VecDeque<Flight<L>>,
+    flight_count: u64,
+    /// Blocks on their way to execution, oldest first.
+    prepared: VecDeque<Arc<Prepared<L>>>,
+    /// What building our own blocks gave, until they are executed.
+    built: HashMap<BlockId, Executed<L>>,
+    waiting: HashMap<BlockId, Vec<Verdict<Imported>>>,
+    /// Finalized by the engine, not yet connected.
+    finalizing: Vec<(BlockId, crate::Proof, Verdict<()>)>,
+    /// Answered when there is nothing left to do.
+    settling: Vec<Verdict<()>>,
+    index: L::Index,
+    maintaining: bool,
+    /// A fault stopped the pipeline; the next message tries again.
+    stalled: bool,
 }
 
 impl<L: Ledger> Driver<L> {
-    /// Opens the chain in a store: writes genesis into a new one, repairs what a crash left in an old one.
-    ///
-    /// # Errors
-    /// A [`Fault`] when the disk fails, or the store belongs to another chain.
-    pub fn open(parts: Parts<L>, _now: Timestamp) -> Result<Self, Fault> {
-        let _ = parts;
-        Err(Fault::new("under construction"))
-    }
-
     /// What others may read.
     pub fn published(&self) -> Arc<Published<L>> {
         Arc::clone(&self.published)
     }
 
+    /// Whether nothing is in flight: all known work is done.
+    pub fn is_idle(&self) -> bool {
+        self.flights.is_empty()
+    }
+
     /// Handles one message. `now` is the node's time.
-    pub fn handle(&mut self, _message: Message<L>, _now: Timestamp) {
-        let _ = &self.parts;
+    pub fn handle(&mut self, message: Message<L>, now: Timestamp) {
+        if self.stalled {
+            self.advance(now);
+        }
+        match message {
+            Message::Command(command) => self.command(command, now),
+            Message::Prepared { id, result, reply } => self.body_prepared(id, result, reply, now),
+            Message::JobsDone { flight, result } => self.jobs_done(flight, result, now),
+            Message::Maintained => self.maintaining = false,
+        }
+        self.maintain();
+    }
+
+    fn command(&mut self, command: Command<L>, now: Timestamp) {
+        // A dropped reply means nobody waits for the answer, which is fine.
+        match command {
+            Command::ImportHeaders(headers, reply) => {
+                drop(reply.send(self.import_headers(headers, now)));
+            }
+            Command::Import { block, executed, reply } => self.import(block, executed, reply, now),
+            Command::Check(block, reply) => drop(reply.send(self.check(block))),
+            Command::Build(parent, on, reply) => drop(reply.send(self.build(parent, &on))),
+            Command::Submit { tx, dry_run, reply } => drop(reply.send(self.submit(tx, dry_run, now))),
+            Command::Prefer(id, reply) => self.prefer(id, reply, now),
+            Command::Safe(id, reply) => drop(reply.send(self.set_safe(id))),
+            Command::Finalize(id, proof, reply) => self.finalize(id, proof, reply, now),
+            Command::Invalidate(id, reply) => self.invalidate(id, reply, now),
+            Command::Reconsider(id, reply) => self.reconsider(id, reply, now),
+            Command::Sync(reply) => drop(reply.send(self.parts.store.sync())),
+            Command::WithPool(change) => change(&mut self.published.pool.write()),
+            Command::ExpirePool => self.published.pool.write().expire(now),
+        }
+    }
+
+    /// Lets the store flush or compact on a worker, one task at a time.
+    fn maintain(&mut self) {
+        if self.maintaining {
+            return;
+        }
+        if let Some(task) = self.parts.store.maintenance() {
+            self.maintaining = true;
+            let inbox = self.parts.inbox.clone();
+            self.parts.workers.spawn(Box::new(move || {
+                task();
+                inbox(Message::Maintained);
+            }));
+        }
+    }
+
+    fn status(&self, id: &BlockId) -> Option<Status> {
+        self.published.tree.read().get(id).map(|entry| entry.status.clone())
+    }
+
+    fn rows_view(&self) -> StateView {
+        StateView::new(self.parts.ledger.tables(), self.parts.store.rows(), self.timeline.pin())
+    }
+
+    /// Remembers a fault of ours, for the operator; nothing else changes because of it.
+    fn note_fault(&self, fault: &Fault) {
+        *self.published.fault.lock() = Some(fault.clone());
+        self.published.notify(Notice::Stopping);
     }
 }

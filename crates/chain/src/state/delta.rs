@@ -158,6 +158,21 @@ impl Delta {
         if self.inverted { Change { old: change.new, new: change.old, ..change } } else { change }
     }
 
+    /// One delta that does what these do one after another.
+    pub fn merged<'a>(
+        deltas: impl IntoIterator<Item = &'a Self>,
+        is_ordered: impl Fn(TableId) -> bool,
+    ) -> Self {
+        let mut merged = Changes::default();
+        for change in deltas.into_iter().flat_map(Self::iter) {
+            match merged.find(change.table, change.key) {
+                Some(at) => merged.set_new(at, change.new),
+                None => drop(merged.add(change, is_ordered(change.table))),
+            }
+        }
+        merged.finish()
+    }
+
     /// The change of one row, if it was touched.
     pub fn get(&self, table: TableId, key: &[u8]) -> Option<Change<'_>> {
         let at = self.changes.find(table, key)?;

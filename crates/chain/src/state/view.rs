@@ -6,6 +6,10 @@ use std::sync::Arc;
 use super::{Delta, Pin, Row, TableId, TableKind, TableSpec, Value};
 use crate::Fault;
 
+/// Layers up to this many are kept as they are; beyond it small ones are merged, so that a long candidate branch is read
+/// through O(log n) layers.
+const LAYERS_PLAIN: usize = 16;
+
 /// The newest version of every row, readable from any thread; implemented by the store.
 pub trait Rows: Send + Sync {
     /// The value of a row.
@@ -43,6 +47,14 @@ impl StateView {
         let mut layers = Vec::with_capacity(self.layers.len() + 1);
         layers.extend(self.layers.iter().cloned());
         layers.push(delta);
+        while let [.., below, top] = layers.as_slice()
+            && layers.len() > LAYERS_PLAIN
+            && below.memory() <= 2 * top.memory()
+        {
+            let merged = Delta::merged([below, top], |table| self.is_ordered(table));
+            layers.truncate(layers.len() - 2);
+            layers.push(merged);
+        }
         Self { layers: Arc::new(layers), ..self.clone() }
     }
 

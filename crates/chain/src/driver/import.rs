@@ -1,0 +1,181 @@
+//! Headers and bodies on their way in.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::records::Record;
+use super::{Driver, Message, Verdict};
+use crate::published::Status;
+use crate::{
+    Block, BlockId, Codec, Executed, Header, Headers, HeadersImported, Imported, Ledger, Notice, Prepared,
+    Reject, Timestamp,
+};
+
+impl<L: Ledger> Driver<L> {
+    pub(super) fn import_headers(
+        &mut self,
+        headers: Vec<L::Header>,
+        now: Timestamp,
+    ) -> Result<HeadersImported, Reject> {
+        let best = self.published.best_header();
+        let mut fresh = 0;
+        let mut last = BlockId::ZERO;
+        let mut result = Ok(());
+        for header in headers {
+            let known = self.published.headers(&header.id()).is_some();
+            match self.accept_header(header, now) {
+                Ok(accepted) => last = accepted.id(),
+                Err(reject) => {
+                    result = Err(reject);
+                    break;
+                }
+            }
+            fresh += usize::from(!known);
+        }
+        self.notice_best_header(&best);
+        result.map(|()| HeadersImported { fresh, last })
+    }
+
+    fn notice_best_header(&self, before: &Headers<L>) {
+        let best = self.published.best_header();
+        if best.id() != before.id() {
+            self.published.notify(Notice::BestHeader(best.id(), best.height()));
+        }
+    }
+
+    /// The branch that ends with this header, now part of the tree.
+    fn accept_header(&mut self, header: L::Header, now: Timestamp) -> Result<Headers<L>, Reject> {
+        let id = header.id();
+        if let Some(known) = self.published.block(&id) {
+            return match known.status {
+                Status::Invalid(reason) => Err(Reject::Invalid(reason)),
+                _ => Ok(known.headers),
+            };
+        }
+        let parent = self.published.block(&header.parent()).ok_or(Reject::MissingParent(header.parent()))?;
+        if let Status::Invalid(_) = parent.status {
+            return Err(Reject::invalid("bad-prevblk"));
+        }
+        let parent = parent.headers;
+        self.parts.consensus.check_header(&header, &parent, now)?;
+        self.parts.ledger.check_header(&header, &parent)?;
+        let record = Record::Header(Bytes::from(header.to_bytes()));
+        self.parts.store.put_record(&record.encode())?;
+        let weight = self.parts.consensus.weight(&header);
+        let headers = parent.child(header, weight);
+        self.published.tree.write().insert(headers.clone());
+        Ok(headers)
+    }
+
+    pub(super) fn import(
+        &mut self,
+        block: L::Block,
+        executed: Option<Executed<L>>,
+        reply: Verdict<Imported>,
+        now: Timestamp,
+    ) {
+        let best = self.published.best_header();
+        let accepted = self.accept_header(block.header().clone(), now);
+        self.notice_best_header(&best);
+        let headers = match accepted {
+            Ok(headers) => headers,
+            Err(reject) => return drop(reply.send(Err(reject))),
+        };
+        let id = headers.id();
+        if self.status(&id) != Some(Status::Header) {
+            return self.answer_known(id, reply);
+        }
+        if let Some(executed) = executed {
+            self.built.insert(id, executed);
+        }
+        let ledger = Arc::clone(&self.parts.ledger);
+        let inbox = self.parts.inbox.clone();
+        self.parts.workers.spawn(Box::new(move || {
+            let result = ledger.prepare(block).map(Arc::new);
+            inbox(Message::Prepared { id, result, reply });
+        }));
+    }
+
+    /// A body we have already: its verdict, if it still has to come, answers this call too.
+    fn answer_known(&mut self, id: BlockId, reply: Verdict<Imported>) {
+        match self.waiting.get_mut(&id) {
+            Some(waiting) => waiting.push(reply),
+            None => drop(reply.send(Ok(Imported::Known))),
+        }
+    }
+
+    pub(super) fn body_prepared(
+        &mut self,
+        id: BlockId,
+        result: Result<Arc<Prepared<L>>, Reject>,
+        reply: Verdict<Imported>,
+        now: Timestamp,
+    ) {
+        match self.status(&id) {
+            // Meanwhile the header or an ancestor fell, or the same body came twice.
+            Some(Status::Invalid(reason)) => return drop(reply.send(Err(Reject::Invalid(reason)))),
+            Some(Status::Header) => {}
+            _ => return self.answer_known(id, reply),
+        }
+        match result.and_then(|prepared| self.store_body(prepared)) {
+            Ok(()) => {
+                self.waiting.entry(id).or_default().push(reply);
+                self.advance(now);
+                self.answer_stored(id);
+            }
+            Err(reject) => {
+                self.built.remove(&id);
+                if let Reject::Invalid(reason) = &reject {
+                    self.mark_invalid(id, reason.clone());
+                }
+                drop(reply.send(Err(reject)));
+            }
+        }
+    }
+
+    fn store_body(&mut self, prepared: Arc<Prepared<L>>) -> Result<(), Reject> {
+        let id = prepared.id;
+        let headers = self.published.headers(&id).ok_or(Reject::MissingParent(id))?;
+        let parent = headers.parent().ok_or_else(|| Reject::invalid("second-genesis"))?;
+        self.parts.ledger.check_body(&prepared, &parent)?;
+        self.parts.store.put_body(id, headers.height(), &prepared.block.to_bytes())?;
+        self.published.tree.write().body_stored(id);
+        self.make_room();
+        self.prepared.push_back(prepared);
+        Ok(())
+    }
+
+    /// Keeps the number of prepared blocks bounded: what is needed last, or was passed by, is read back if it ever counts.
+    fn make_room(&mut self) {
+        if self.prepared.len() < self.parts.limits.prepared_blocks_max {
+            return;
+        }
+        let head = self.head.headers.height();
+        let distance = |block: &Arc<Prepared<L>>| {
+            let height = self.published.headers(&block.id).map_or(head, |headers| headers.height());
+            if height > head { height.above(head) } else { u32::MAX }
+        };
+        let farthest = (0..self.prepared.len()).max_by_key(|&at| distance(&self.prepared[at]));
+        if let Some(at) = farthest {
+            self.prepared.remove(at);
+        }
+    }
+
+    /// Answers a stored block that does not lead, so that nobody waits for an execution that may never come.
+    fn answer_stored(&mut self, id: BlockId) {
+        let tree = self.published.tree.read();
+        let Some(entry) = tree.get(&id) else { return };
+        let leads = tree.best_candidate().is_some_and(|best| best.contains(&entry.headers));
+        if entry.status == Status::Stored && !leads {
+            drop(tree);
+            self.answer(id, &Ok(Imported::Stored));
+        }
+    }
+
+    pub(super) fn answer(&mut self, id: BlockId, verdict: &Result<Imported, Reject>) {
+        for reply in self.waiting.remove(&id).unwrap_or_default() {
+            drop(reply.send(verdict.clone()));
+        }
+    }
+}

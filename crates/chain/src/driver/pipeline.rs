@@ -1,0 +1,379 @@
+//! Execution in order, checks in parallel across block boundaries, commits in order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::records::Record;
+use super::{Driver, Message};
+use crate::published::Status;
+use crate::{
+    Block, BlockId, Codec, Delta, Executed, Fault, HeadChange, Header, Headers, Imported, Inbox, Index, Jobs,
+    Ledger, Notice, Pool, Prepared, Reason, Reject, Step, Timestamp, View, Workers,
+};
+
+/// A block that has been executed and is not published yet.
+pub(super) struct Flight<L: Ledger> {
+    number: u64,
+    pub(super) view: View<L>,
+    prepared: Arc<Prepared<L>>,
+    executed: Executed<L>,
+    proven: bool,
+}
+
+/// Blocks that leave or join the chain.
+type Bodies<L> = Vec<Arc<Prepared<L>>>;
+
+/// Counts the jobs of one flight and remembers the first failure in block order, whatever order they finish in.
+struct Countdown<L: Ledger> {
+    flight: u64,
+    left: AtomicUsize,
+    failed: Mutex<Option<(usize, Reason)>>,
+    inbox: Inbox<L>,
+}
+
+impl<L: Ledger> Countdown<L> {
+    fn run(&self, at: usize, job: crate::Job) {
+        let moot = self.failed.lock().as_ref().is_some_and(|(first, _)| *first < at);
+        if !moot && let Err(reason) = job() {
+            let mut failed = self.failed.lock();
+            if failed.as_ref().is_none_or(|(first, _)| at < *first) {
+                *failed = Some((at, reason));
+            }
+        }
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let result = self.failed.lock().take().map_or(Ok(()), |(_, reason)| Err(reason));
+            (self.inbox)(Message::JobsDone { flight: self.flight, result });
+        }
+    }
+}
+
+impl<L: Ledger> Driver<L> {
+    /// Where the next block would be executed.
+    fn tip(&self) -> &View<L> {
+        self.flights.back().map_or(&self.base, |flight| &flight.view)
+    }
+
+    /// Executes towards the best candidate as far as limits allow, and publishes what is proven.
+    pub(super) fn advance(&mut self, now: Timestamp) {
+        let result = self.try_advance(now);
+        self.stalled = result.is_err();
+        match result {
+            Ok(()) if self.flights.is_empty() => self.settle(),
+            Ok(()) => {}
+            Err(fault) => {
+                self.note_fault(&fault);
+                for (_, replies) in core::mem::take(&mut self.waiting) {
+                    for reply in replies {
+                        drop(reply.send(Err(Reject::Fault(fault.clone()))));
+                    }
+                }
+            }
+        }
+    }
+
+    fn try_advance(&mut self, now: Timestamp) -> Result<(), Fault> {
+        loop {
+            self.publish_proven(now)?;
+            let Some(target) = self.next_target() else { return Ok(()) };
+            if self.is_full() {
+                return Ok(());
+            }
+            self.step_towards(&target)?;
+        }
+    }
+
+    /// The branch to follow, if the pipeline does not end there already.
+    fn next_target(&self) -> Option<Headers<L>> {
+        let tree = self.published.tree.read();
+        let target = tree.best_candidate()?;
+        let tip = &self.tip().headers;
+        let lost = tree.is_invalid(&tip.id()) || tree.is_invalid(&self.head.headers.id());
+        (target.id() != tip.id() && (lost || tree.leads(target, tip))).then(|| target.clone())
+    }
+
+    fn is_full(&self) -> bool {
+        let unproven = self.flights.iter().filter(|flight| !flight.proven);
+        let (count, bytes) = unproven
+            .fold((0, 0), |(count, bytes), flight| (count + 1, bytes + flight.executed.delta.memory()));
+        count >= self.parts.limits.unproven_blocks_max || bytes >= self.parts.limits.unproven_bytes_max
+    }
+
+    /// Cuts the pipeline back to the branch of `target` and executes its next block.
+    fn step_towards(&mut self, target: &Headers<L>) -> Result<(), Fault> {
+        let head = &self.head.headers;
+        if self.base.headers.id() != head.id() && target.contains(head) {
+            // The branch that was to replace the head has fallen.
+            self.flights.clear();
+            self.base = self.head.clone();
+            return Ok(());
+        }
+        let fork = self.tip().headers.fork_point(target);
+        if fork.height() < self.base.headers.height() {
+            self.flights.clear();
+            self.base = self.rewound(&fork)?;
+        } else {
+            self.flights.retain(|flight| flight.view.headers.height() <= fork.height());
+        }
+        match target.ancestor(fork.height().next()) {
+            Some(next) => self.execute(&next),
+            None => Ok(()),
+        }
+    }
+
+    /// The view at an ancestor of the head.
+    pub(super) fn rewound(&self, to: &Headers<L>) -> Result<View<L>, Fault> {
+        let mut undo = Vec::new();
+        for block in self.head.headers.down().take_while(|block| block.height() > to.height()) {
+            undo.push(self.delta_of(&block.id())?.inverse());
+        }
+        let state = self.rows_view();
+        let is_ordered = |table| state.is_ordered(table);
+        let state = if undo.is_empty() { state } else { state.with_layer(Delta::merged(&undo, is_ordered)) };
+        Ok(View { headers: to.clone(), state })
+    }
+
+    fn delta_of(&self, id: &BlockId) -> Result<Delta, Fault> {
+        let missing = || Fault::new(format!("the journal has no delta of block {}", L::show_id(&id.0)));
+        Ok(self.published.bodies.connected(id)?.ok_or_else(missing)?.delta)
+    }
+
+    /// Takes a block from memory, or reads and prepares it again.
+    fn take_prepared(&mut self, id: BlockId) -> Result<Arc<Prepared<L>>, Fault> {
+        if let Some(at) = self.prepared.iter().position(|block| block.id == id) {
+            return Ok(self.prepared.remove(at).expect("the position was just found"));
+        }
+        let missing = || Fault::new(format!("the body of block {} is not stored", L::show_id(&id.0)));
+        let block = self.published.read_block(&id)?.ok_or_else(missing)?;
+        let damaged = |reject| Fault::new(format!("stored block {} is damaged: {reject}", L::show_id(&id.0)));
+        self.parts.ledger.prepare(block).map(Arc::new).map_err(damaged)
+    }
+
+    fn execute(&mut self, headers: &Headers<L>) -> Result<(), Fault> {
+        let id = headers.id();
+        let prepared = self.take_prepared(id)?;
+        let parent = self.tip().clone();
+        let best = self.published.best_header();
+        let assumed = self.parts.consensus.assumes_valid(headers, &best);
+        let mut jobs = if assumed { Jobs::skipped() } else { Jobs::default() };
+        let executed = match self.built.remove(&id) {
+            Some(built) => Ok(built),
+            None => self.parts.ledger.execute(&parent, &prepared, &mut jobs),
+        };
+        match executed.and_then(|executed| self.check_root(&parent.headers, headers, executed)) {
+            Ok(executed) => self.take_off(headers, &parent, (prepared, executed), jobs),
+            Err(Reject::Fault(fault)) => return Err(fault),
+            Err(Reject::Invalid(reason) | Reject::Mutated(reason)) => self.mark_invalid(id, reason),
+            Err(Reject::NotYet(_) | Reject::MissingParent(_)) => {
+                return Err(Fault::new("a ledger's execute may not ask for time or parents"));
+            }
+        }
+        Ok(())
+    }
+
+    fn take_off(
+        &mut self,
+        headers: &Headers<L>,
+        parent: &View<L>,
+        (prepared, executed): (Arc<Prepared<L>>, Executed<L>),
+        jobs: Jobs,
+    ) {
+        self.flight_count += 1;
+        let number = self.flight_count;
+        let state = parent.state.with_layer(executed.delta.clone());
+        let view = View { headers: headers.clone(), state };
+        let jobs = jobs.into_list();
+        self.flights.push_back(Flight { number, view, prepared, executed, proven: jobs.is_empty() });
+        let status = if jobs.is_empty() { Status::Valid } else { Status::Executed };
+        self.published.tree.write().set_status(&headers.id(), status);
+        let countdown = Arc::new(Countdown {
+            flight: number,
+            left: AtomicUsize::new(jobs.len()),
+            failed: Mutex::new(None),
+            inbox: self.parts.inbox.clone(),
+        });
+        for (at, job) in jobs.into_iter().enumerate() {
+            let countdown = Arc::clone(&countdown);
+            self.parts.workers.spawn(Box::new(move || countdown.run(at, job)));
+        }
+    }
+
+    /// Compares the header's state root, where there is one, with the ledger's index.
+    fn check_root(
+        &mut self,
+        parent: &Headers<L>,
+        headers: &Headers<L>,
+        executed: Executed<L>,
+    ) -> Result<Executed<L>, Reject> {
+        let Some(expected) = headers.state_root() else { return Ok(executed) };
+        let got = self.root_after(parent, &executed.delta)?;
+        if got == Some(expected) {
+            return Ok(executed);
+        }
+        let got = got.map_or_else(|| "none".to_owned(), |root| root.to_string());
+        Err(Reject::Invalid(Reason::with("bad-state-root", format!("expected {expected}, got {got}"))))
+    }
+
+    /// The root after one more block. The index is left at the head.
+    pub(super) fn root_after(
+        &mut self,
+        parent: &Headers<L>,
+        delta: &Delta,
+    ) -> Result<Option<crate::Hash>, Fault> {
+        let mut way: Vec<Delta> = Vec::new();
+        if !parent.contains(&self.base.headers) {
+            return Err(Fault::new("roots are computed on the pipeline's branch alone"));
+        }
+        for block in self.head.headers.down().take_while(|block| !self.base.headers.contains(block)) {
+            way.push(self.delta_of(&block.id())?.inverse());
+        }
+        let flights = self.flights.iter().filter(|flight| parent.contains(&flight.view.headers));
+        way.extend(flights.map(|flight| flight.executed.delta.clone()));
+        way.push(delta.clone());
+        for delta in &way {
+            self.index.follow(delta);
+        }
+        let root = self.index.root();
+        for delta in way.iter().rev() {
+            self.index.follow(&delta.inverse());
+        }
+        Ok(root)
+    }
+
+    pub(super) fn jobs_done(&mut self, number: u64, result: Result<(), Reason>, now: Timestamp) {
+        let Some(at) = self.flights.iter().position(|flight| flight.number == number) else { return };
+        let id = self.flights[at].prepared.id;
+        match result {
+            Ok(()) => {
+                self.flights[at].proven = true;
+                self.published.tree.write().set_status(&id, Status::Valid);
+            }
+            Err(reason) => self.mark_invalid(id, reason),
+        }
+        self.advance(now);
+    }
+
+    /// Marks a block and its descendants invalid, for ever, and drops what was executed on top of it.
+    pub(super) fn mark_invalid(&mut self, id: BlockId, reason: Reason) {
+        // If the record cannot be written the block is judged again after a restart, to the same end.
+        if let Err(fault) = self.parts.store.put_record(&Record::Invalid(id, reason.clone()).encode()) {
+            self.note_fault(&fault);
+        }
+        self.published.tree.write().invalidate(id, &reason);
+        let tree = self.published.tree.read();
+        self.flights.retain(|flight| !tree.is_invalid(&flight.prepared.id));
+        self.prepared.retain(|block| !tree.is_invalid(&block.id));
+        let fallen: Vec<_> = self.waiting.keys().copied().filter(|id| tree.is_invalid(id)).collect();
+        let finalizing = core::mem::take(&mut self.finalizing);
+        let (lost, kept) = finalizing.into_iter().partition(|(id, _, _)| tree.is_invalid(id));
+        drop(tree);
+        self.finalizing = kept;
+        for id in fallen {
+            self.answer(id, &Err(Reject::Invalid(reason.clone())));
+        }
+        for (_, _, reply) in lost {
+            drop(reply.send(Err(Reject::Invalid(reason.clone()))));
+        }
+    }
+
+    /// Publishes the longest proven prefix of the pipeline, if it leads.
+    fn publish_proven(&mut self, now: Timestamp) -> Result<(), Fault> {
+        let count = self.flights.iter().take_while(|flight| flight.proven).count();
+        let end = count.checked_sub(1).map_or(&self.base, |last| &self.flights[last].view).headers.clone();
+        let head = &self.head.headers;
+        let due = {
+            let tree = self.published.tree.read();
+            let extends = end.contains(head);
+            end.id() != head.id() && (extends || tree.is_invalid(&head.id()) || tree.leads(&end, head))
+        };
+        if due { self.commit(count, &end, now) } else { Ok(()) }
+    }
+
+    fn commit(&mut self, count: usize, end: &Headers<L>, now: Timestamp) -> Result<(), Fault> {
+        let (mut steps, left) = self.undo_steps()?;
+        let joining: Vec<_> = self.flights.range(..count).map(|flight| flight.prepared.clone()).collect();
+        for flight in self.flights.range(..count) {
+            let receipts = Bytes::from(flight.executed.receipts.to_bytes());
+            let from = flight.prepared.block.header().parent();
+            steps.push(Step { from, to: flight.prepared.id, delta: flight.executed.delta.clone(), receipts });
+        }
+        self.parts.store.journal(&steps)?;
+        for step in &steps {
+            self.timeline.publish(step.delta.clone());
+            self.parts.store.apply(step);
+            self.index.follow(&step.delta);
+        }
+        self.flights.drain(..count);
+        self.head = View { headers: end.clone(), state: self.rows_view() };
+        self.base = self.head.clone();
+        self.rebase_flights();
+        self.tell_pool(&left, &joining, now);
+        self.publish_head();
+        for block in &joining {
+            self.answer(block.id, &Ok(Imported::Valid));
+        }
+        self.finalize_connected();
+        Ok(())
+    }
+
+    /// The steps from the head down to the pipeline's base, and the blocks they undo.
+    fn undo_steps(&self) -> Result<(Vec<Step>, Bodies<L>), Fault> {
+        let mut steps = Vec::new();
+        let mut left = Vec::new();
+        for block in self.head.headers.down().take_while(|block| !self.base.headers.contains(block)) {
+            let delta = self.delta_of(&block.id())?.inverse();
+            steps.push(Step { from: block.id(), to: block.header_parent(), delta, receipts: Bytes::new() });
+            if let Some(body) = self.published.read_block(&block.id())?
+                && let Ok(prepared) = self.parts.ledger.prepare(body)
+            {
+                left.push(Arc::new(prepared));
+            }
+        }
+        Ok((steps, left))
+    }
+
+    /// Flights above the new head need fewer layers now.
+    fn rebase_flights(&mut self) {
+        let mut state = self.base.state.clone();
+        for flight in &mut self.flights {
+            state = state.with_layer(flight.executed.delta.clone());
+            flight.view.state = state.clone();
+        }
+    }
+
+    fn tell_pool(&mut self, left: &[Arc<Prepared<L>>], joining: &[Arc<Prepared<L>>], now: Timestamp) {
+        let change = HeadChange { disconnected: left, connected: joining, head: &self.head, now };
+        let told = self.published.pool.write().head_changed(&self.parts.ledger, &change);
+        if let Err(fault) = told {
+            self.note_fault(&fault);
+        }
+    }
+
+    fn publish_head(&mut self) {
+        {
+            let mut tree = self.published.tree.write();
+            tree.prune_candidates(&self.head.headers);
+        }
+        *self.published.head.write() = self.head.clone();
+        *self.published.fault.lock() = None;
+        self.published.notify(Notice::Head(self.head.headers.id(), self.head.headers.height()));
+    }
+
+    /// Nothing is left to do: whoever still waits is answered with what is known.
+    fn settle(&mut self) {
+        let waiting: Vec<_> = self.waiting.keys().copied().collect();
+        for id in waiting {
+            let verdict = match self.status(&id) {
+                Some(Status::Invalid(reason)) => Err(Reject::Invalid(reason)),
+                Some(Status::Valid) => Ok(Imported::Valid),
+                _ => Ok(Imported::Stored),
+            };
+            self.answer(id, &verdict);
+        }
+        for reply in self.settling.drain(..) {
+            drop(reply.send(Ok(())));
+        }
+    }
+}

@@ -1,1 +1,15 @@
 //! State, blocks and journal on disk.
+
+mod disk;
+mod error;
+mod format;
+mod library;
+mod log;
+mod marks;
+mod rows;
+mod store;
+
+pub use disk::{Disk, DiskFile, RealDisk, SimulatedDisk};
+pub use error::OpenError;
+pub use format::Identity;
+pub use store::{DiskStore, Options};

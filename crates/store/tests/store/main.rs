@@ -1,0 +1,6 @@
+//! The store seen from outside: a plain map beside it, crashes, damage.
+
+#![allow(missing_docs, reason = "a test")]
+
+mod basics;
+mod model;

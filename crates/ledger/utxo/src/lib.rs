@@ -10,6 +10,7 @@
 //! - What decodes re-encodes to the same bytes; every other byte string is refused.
 //! - No input, however hostile, panics or makes us allocate more than a small multiple of its own length.
 
+pub mod address;
 pub mod amount;
 pub mod block;
 pub mod check;

@@ -7,14 +7,11 @@ use chainwright_utxo::script::Flags;
 use chainwright_utxo::sighash::PrecomputedTransaction;
 use chainwright_utxo::tx::{Transaction, TransactionParts};
 use serde_json::Value;
-use std::time::Instant;
 
 #[track_caller]
 fn check_block(name: &str, bytes: &[u8], id: &str) -> Block {
     let shared = Bytes::copy_from_slice(bytes);
-    let start = Instant::now();
     let block = Block::decode(shared).expect("a real block decodes");
-    eprintln!("{name}: {} bytes decoded with all ids in {:?}", bytes.len(), start.elapsed());
     assert_eq!(block.encode(), bytes, "{name}");
     assert!(block.hash().to_string().ends_with(id), "{name} {}", block.hash());
     let merkle = block.merkle_root();
@@ -114,7 +111,6 @@ fn check_scripts(folder: &str, flags: Flags, input_count: usize) {
         .flat_map(|transaction| (0..transaction.spent().len()).map(move |index| (transaction, index)))
         .collect();
     assert_eq!(jobs.len(), input_count);
-    let start = Instant::now();
     std::thread::scope(|scope| {
         for part in 0..2 {
             let jobs = &jobs;
@@ -131,7 +127,6 @@ fn check_scripts(folder: &str, flags: Flags, input_count: usize) {
             });
         }
     });
-    eprintln!("{folder}: {input_count} inputs in {:?} on two threads", start.elapsed());
 }
 
 #[test]

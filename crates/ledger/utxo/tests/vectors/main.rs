@@ -1,5 +1,7 @@
 //! Official vectors and real blocks, one module per family.
 
+mod addresses;
+mod bip341;
 mod blocks;
 mod mutation;
 mod script_tests;

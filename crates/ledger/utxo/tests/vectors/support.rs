@@ -10,6 +10,11 @@ use serde_json::Value;
 use std::io::Read as _;
 use std::path::PathBuf;
 
+#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+fn skip(what: &str) {
+    eprintln!("SKIPPED: {what}");
+}
+
 /// The bytes of a vector file, or nothing (said loudly) where the vectors are not.
 pub(crate) fn read(name: &str) -> Option<Vec<u8>> {
     let folder = std::env::var_os("CHAINWRIGHT_VECTORS").map_or_else(
@@ -22,7 +27,7 @@ pub(crate) fn read(name: &str) -> Option<Vec<u8>> {
         Err(error) => {
             let required = std::env::var("CHAINWRIGHT_REQUIRE_VECTORS").is_ok_and(|value| value == "1");
             assert!(!required, "vectors are required, but {}: {error}", path.display());
-            eprintln!("SKIPPED: {}: {error}", path.display());
+            skip(&format!("{}: {error}", path.display()));
             None
         }
     }

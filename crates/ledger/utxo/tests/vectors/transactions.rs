@@ -109,7 +109,9 @@ fn valid_transactions_pass_with_every_flag_but_the_named() {
     let Some(rows) = rows("tx_valid.json") else { return };
     assert_eq!(rows.len(), 121, "the file has these many cases");
     let mut dice = Dice(1);
-    rows.iter().for_each(|row| check_valid(row, &mut dice));
+    for row in &rows {
+        check_valid(row, &mut dice);
+    }
 }
 
 #[test]
@@ -117,5 +119,7 @@ fn invalid_transactions_fail_with_exactly_the_named_flags() {
     let Some(rows) = rows("tx_invalid.json") else { return };
     assert_eq!(rows.len(), 93, "the file has these many cases");
     let mut dice = Dice(2);
-    rows.iter().for_each(|row| check_invalid(row, &mut dice));
+    for row in &rows {
+        check_invalid(row, &mut dice);
+    }
 }

@@ -2,7 +2,12 @@
 
 use super::super::item::Item;
 use super::super::number;
-use super::super::opcode::*;
+use super::super::opcode::{
+    OP_0NOTEQUAL, OP_1ADD, OP_1SUB, OP_ABS, OP_ADD, OP_BOOLAND, OP_BOOLOR, OP_GREATERTHAN,
+    OP_GREATERTHANOREQUAL, OP_HASH160, OP_HASH256, OP_LESSTHAN, OP_LESSTHANOREQUAL, OP_MAX, OP_MIN,
+    OP_NEGATE, OP_NOT, OP_NUMEQUAL, OP_NUMEQUALVERIFY, OP_NUMNOTEQUAL, OP_RIPEMD160, OP_SHA1, OP_SHA256,
+    OP_SUB, OP_WITHIN,
+};
 use super::{Machine, ScriptError};
 use crate::hash::{hash160, ripemd160, sha256, sha256d};
 use sha1::{Digest as _, Sha1};

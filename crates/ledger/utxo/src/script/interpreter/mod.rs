@@ -12,7 +12,13 @@ use super::flags::Flags;
 use super::instruction::{Instructions, is_minimal_push, small_number};
 use super::item::Item;
 use super::number;
-use super::opcode::*;
+use super::opcode::{
+    OP_1ADD, OP_1NEGATE, OP_2DIV, OP_2MUL, OP_16, OP_CAT, OP_CHECKLOCKTIMEVERIFY, OP_CHECKMULTISIG,
+    OP_CHECKMULTISIGVERIFY, OP_CHECKSEQUENCEVERIFY, OP_CHECKSIG, OP_CHECKSIGADD, OP_CHECKSIGVERIFY,
+    OP_CODESEPARATOR, OP_ELSE, OP_ENDIF, OP_EQUAL, OP_EQUALVERIFY, OP_HASH256, OP_IF, OP_INVERT, OP_MUL,
+    OP_NOP, OP_NOP1, OP_NOP10, OP_NOTIF, OP_PUSHDATA4, OP_RETURN, OP_RIGHT, OP_RIPEMD160, OP_RSHIFT, OP_SIZE,
+    OP_TOALTSTACK, OP_TUCK, OP_VERIFY, OP_WITHIN, OP_XOR,
+};
 use super::{ITEM_SIZE_MAX, OPERATIONS_MAX, SCRIPT_SIZE_MAX, STACK_SIZE_MAX};
 
 /// Which dialect of Script runs, and so how signatures hash the transaction.

@@ -2,7 +2,11 @@
 
 use super::super::item::Item;
 use super::super::number;
-use super::super::opcode::*;
+use super::super::opcode::{
+    OP_2DROP, OP_2DUP, OP_2OVER, OP_2ROT, OP_2SWAP, OP_3DUP, OP_DEPTH, OP_DROP, OP_DUP, OP_EQUAL,
+    OP_FROMALTSTACK, OP_IFDUP, OP_NIP, OP_OVER, OP_PICK, OP_ROLL, OP_ROT, OP_SIZE, OP_SWAP, OP_TOALTSTACK,
+    OP_TUCK,
+};
 use super::{Machine, ScriptError};
 
 impl Machine<'_, '_, '_> {

@@ -24,7 +24,7 @@ mod view;
 pub use delta::{Change, Delta};
 pub use draft::Draft;
 pub use timeline::{Pin, Timeline};
-pub use view::{Rows, StateView};
+pub use view::{Rows, StateView, Visit};
 
 /// Bytes of a row's key or value; short ones live without allocation.
 pub type Value = smallvec::SmallVec<[u8; 64]>;

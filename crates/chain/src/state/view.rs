@@ -23,7 +23,19 @@ pub trait Rows: Send + Sync {
     /// # Errors
     /// As [`Rows::get`].
     fn range(&self, table: TableId, from: &[u8], to: Option<&[u8]>, limit: usize) -> Result<Vec<Row>, Fault>;
+
+    /// Shows every row of a table once, in any order, as they all stood at one moment before the first was shown.
+    ///
+    /// # Errors
+    /// As [`Rows::get`]; the first [`Fault`] that `visit` returns; where rows cannot be listed.
+    fn scan(&self, table: TableId, visit: Visit<'_>) -> Result<(), Fault> {
+        let _ = visit;
+        Err(Fault::new(format!("this store cannot list the rows of table {}", table.0)))
+    }
 }
+
+/// What a scan shows each row to: key, value.
+pub type Visit<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Result<(), Fault>;
 
 /// The state at one block. Cheap to clone, never changes.
 #[derive(Clone)]
@@ -112,6 +124,43 @@ impl StateView {
             let rows = merged.into_iter().filter_map(|(key, value)| Some((key, value?)));
             return Ok(rows.take(limit).collect());
         }
+    }
+
+    /// Shows every row of a table once, in any order, as it stands in this view.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the disk, or the first that `visit` returns.
+    pub fn scan(&self, table: TableId, visit: Visit<'_>) -> Result<(), Fault> {
+        // A step is published before its rows move. So whatever the listed rows hold of later steps was published
+        // before the first row is shown, and steps published afterwards are not in them.
+        let mut touched: Option<BTreeMap<Value, Option<Value>>> = None;
+        self.rows.scan(table, &mut |key, value| {
+            let touched = touched.get_or_insert_with(|| self.touched(table));
+            if touched.contains_key(key) { Ok(()) } else { visit(key, value) }
+        })?;
+        let touched = touched.unwrap_or_else(|| self.touched(table));
+        touched.iter().try_for_each(|(key, value)| match value {
+            Some(value) => visit(key, value),
+            None => Ok(()),
+        })
+    }
+
+    /// Rows of the table on which this view may differ from the newest rows.
+    fn touched(&self, table: TableId) -> BTreeMap<Value, Option<Value>> {
+        let mut found = BTreeMap::new();
+        for step in self.pin.later() {
+            for change in step.iter().filter(|change| change.table == table) {
+                found
+                    .entry(Value::from_slice(change.key))
+                    .or_insert_with(|| change.old.map(Value::from_slice));
+            }
+        }
+        for layer in self.layers.iter() {
+            for change in layer.iter().filter(|change| change.table == table) {
+                found.insert(Value::from_slice(change.key), change.new.map(Value::from_slice));
+            }
+        }
+        found
     }
 
     /// Rows of the range on which this view differs from the newest rows.

@@ -63,7 +63,9 @@ fn a_heavier_branch_takes_over_and_the_pool_is_told() {
         let mut bench = Bench::new(seed);
         let old = branch(&genesis(), 12, 1, 10);
         let new = branch(&old[1], 11, 1, 90);
-        old.iter().for_each(|block| assert_eq!(bench.import(block), Ok(Imported::Valid)));
+        for block in &old {
+            assert_eq!(bench.import(block), Ok(Imported::Valid));
+        }
         let before = bench.chain.published().head();
         let slots =
             |view: &View<Slots>| (0..10).map(|n| view.state.get(SLOTS, &[n]).unwrap()).collect::<Vec<_>>();
@@ -90,7 +92,9 @@ fn a_failing_job_invalidates_the_block_and_its_descendants() {
         let good = branch(&genesis(), 4, 1, 10);
         let bad = block_on(&good[1], 3, &[(1, 1), (2, BAD_JOB), (3, BAD_JOB)]);
         let above = branch(&bad, 3, 3, 60);
-        good.iter().for_each(|block| assert_eq!(bench.import(block), Ok(Imported::Valid)));
+        for block in &good {
+            assert_eq!(bench.import(block), Ok(Imported::Valid));
+        }
         let replies: Vec<_> =
             [&bad].into_iter().chain(&above).map(|block| bench.chain.import(block.clone())).collect();
         bench.settle();
@@ -192,7 +196,9 @@ fn a_full_disk_changes_nothing_and_is_tried_again() {
         );
         assert!(!verdicts.iter().any(|verdict| matches!(verdict, Err(Reject::Invalid(_)))));
         bench.store.0.lock().writes_left = None;
-        blocks.iter().for_each(|block| drop(bench.import(block)));
+        for block in &blocks {
+            drop(bench.import(block));
+        }
         assert_eq!(bench.head(), id(&blocks[3]), "{writes} writes: {verdicts:?}");
         assert_eq!(bench.state(), replay(&[&blocks]));
     }
@@ -225,7 +231,9 @@ fn consumers_follow_events_across_reorganisations() {
     let mut bench = Bench::new(11);
     let main = branch(&genesis(), 5, 1, 10);
     let side = branch(&main[1], 6, 1, 70);
-    main.iter().for_each(|block| drop(bench.import(block)));
+    for block in &main {
+        drop(bench.import(block));
+    }
     let mut cursor = None;
     let mut followed: Vec<BlockId> = Vec::new();
     let mut follow = |bench: &Bench, cursor: &mut Option<Cursor>, limit| {
@@ -249,7 +257,9 @@ fn consumers_follow_events_across_reorganisations() {
     };
     assert_eq!(follow(&bench, &mut cursor, 3).len(), 3);
     assert_eq!(follow(&bench, &mut cursor, 100), ids(&[&main]));
-    side.iter().for_each(|block| drop(bench.import(block)));
+    for block in &side {
+        drop(bench.import(block));
+    }
     follow(&bench, &mut cursor, 4);
     assert_eq!(follow(&bench, &mut cursor, 100), ids(&[&main[..2], &side]));
     assert!(

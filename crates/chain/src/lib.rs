@@ -35,7 +35,8 @@ pub use pool::{Admission, HeadChange, Pool, PoolContext};
 pub use primitives::{BlockId, CompactTarget, Epoch, Hash, Height, Timestamp, TxId, U256, Weight};
 pub use published::{BlockInfo, Cursor, Event, EventBlock, Notice, Published, Status};
 pub use state::{
-    Change, Delta, Draft, Pin, Row, Rows, StateView, TableId, TableKind, TableSpec, Timeline, Value, Visit, table,
+    Change, Delta, Draft, Pin, Row, Rows, StateView, TableId, TableKind, TableSpec, Timeline, Value, Visit,
+    table,
 };
 pub use store::{Bodies, Connected, Step, Store};
 pub use verdict::{DecodeError, Fault, Reason, Refusal, Reject};

@@ -1,0 +1,101 @@
+//! The engine: plausible times, no seal in the header, a signature beside the block.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chainwright_chain::{
+    Attributes, BlockId, BoxFuture, ChainHandle, Consensus, Fault, Header, Headers, Height, Ledger, Proof,
+    Reason, Reject, Timestamp, ValidatorSet, Weight,
+};
+
+use crate::key::{SealingKey, VerifyingKey, message};
+use crate::sealer::{self, Requests, SealNow, Sealer, Sealing};
+
+/// Seconds a header's time may be ahead of the node's.
+const FUTURE_LIMIT_SECONDS: u64 = 2 * 60 * 60;
+
+/// One key seals; everybody else checks its signatures.
+#[derive(Debug)]
+pub struct Solo {
+    genesis: BlockId,
+    key: VerifyingKey,
+    pub(crate) sealer: Option<Sealer>,
+    pub(crate) requests: Requests,
+    /// Seconds a header's time may be ahead of the node's.
+    pub future_limit_seconds: u64,
+}
+
+impl Solo {
+    /// The engine of a node that only follows the chain with this genesis.
+    pub fn follower(genesis: BlockId, key: VerifyingKey) -> Self {
+        let future_limit_seconds = FUTURE_LIMIT_SECONDS;
+        Self { genesis, key, sealer: None, requests: Requests::default(), future_limit_seconds }
+    }
+
+    /// The engine of the node that seals, and pays `payee` (in the ledger's own form; empty for nobody).
+    pub fn sealer(genesis: BlockId, key: SealingKey, sealing: Sealing, payee: Vec<u8>) -> Self {
+        let mut solo = Self::follower(genesis, key.verifying_key());
+        solo.sealer = Some(Sealer { key, sealing, payee });
+        solo
+    }
+
+    /// The key every proof is checked with.
+    pub fn verifying_key(&self) -> VerifyingKey {
+        self.key
+    }
+
+    /// Asks for a block now, whatever else makes blocks; empty if nothing waits. The future gives its id once it is final.
+    pub fn seal_now(&self) -> SealNow {
+        self.requests.ask(self.sealer.is_some())
+    }
+
+    pub(crate) fn prove(&self, key: &SealingKey, id: BlockId, height: Height) -> Proof {
+        Proof(Bytes::copy_from_slice(&key.sign(&message(self.genesis, id, height))))
+    }
+}
+
+impl<L: Ledger> Consensus<L> for Solo {
+    fn name(&self) -> &'static str {
+        "solo"
+    }
+
+    fn check_header(&self, header: &L::Header, parent: &Headers<L>, now: Timestamp) -> Result<(), Reject> {
+        let (time, before) = (header.time(), parent.header().time());
+        if time < before {
+            let detail = format!("{time} is before the parent's {before}");
+            return Err(Reject::Invalid(Reason::with("time-too-old", detail)));
+        }
+        let acceptable_at = time.0.saturating_sub(self.future_limit_seconds);
+        if acceptable_at > now.0 {
+            return Err(Reject::NotYet(Timestamp(acceptable_at)));
+        }
+        Ok(())
+    }
+
+    fn weight(&self, _: &L::Header) -> Weight {
+        Weight::ZERO
+    }
+
+    fn attributes(&self, parent: &Headers<L>, now: Timestamp) -> Attributes {
+        Attributes { time: now.max(parent.header().time()), ..Attributes::default() }
+    }
+
+    fn check_proof(
+        &self,
+        id: BlockId,
+        height: Height,
+        proof: &Proof,
+        _: &ValidatorSet,
+    ) -> Result<(), Reject> {
+        let signature = <[u8; 64]>::try_from(&*proof.0);
+        let message = message(self.genesis, id, height);
+        match signature {
+            Ok(signature) if self.key.verifies(&message, signature) => Ok(()),
+            _ => Err(Reject::invalid("bad-seal")),
+        }
+    }
+
+    fn run(self: Arc<Self>, chain: ChainHandle<L>) -> BoxFuture<'static, Result<(), Fault>> {
+        Box::pin(sealer::run(self, chain))
+    }
+}

@@ -130,11 +130,13 @@ pub trait Ledger: Send + Sync + Sized + 'static {
     /// The first block and what it does to the empty state.
     fn genesis(&self) -> (Self::Block, Delta);
 
-    /// The ledger's own header fields; time, target and seal are the engine's.
+    /// The ledger's own header fields; time, target and seal are the engine's. Nothing to check unless said otherwise.
     ///
     /// # Errors
     /// [`Reject::Invalid`].
-    fn check_header(&self, header: &Self::Header, parent: &Headers<Self>) -> Result<(), Reject>;
+    fn check_header(&self, _header: &Self::Header, _parent: &Headers<Self>) -> Result<(), Reject> {
+        Ok(())
+    }
 
     /// What bytes alone prove. Two bodies that both pass under one id are equal.
     ///
@@ -142,11 +144,14 @@ pub trait Ledger: Send + Sync + Sized + 'static {
     /// [`Reject::Mutated`] when another body may belong to the same id, else [`Reject::Invalid`].
     fn prepare(&self, block: Self::Block) -> Result<Prepared<Self>, Reject>;
 
-    /// What bytes and headers prove, without state. A body that passes may be stored.
+    /// What bytes and headers prove, without state. A body that passes may be stored. Nothing to check unless said
+    /// otherwise.
     ///
     /// # Errors
     /// As [`Ledger::prepare`].
-    fn check_body(&self, block: &Prepared<Self>, parent: &Headers<Self>) -> Result<(), Reject>;
+    fn check_body(&self, _block: &Prepared<Self>, _parent: &Headers<Self>) -> Result<(), Reject> {
+        Ok(())
+    }
 
     /// Applies the block to its parent's state. Checks that are slow and independent of each other go to `jobs`;
     /// the block is valid once they all pass.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Fault, Ledger, Prepared, Refusal, Timestamp, TxId, View};
+use crate::{Fault, Ledger, Prepared, Refusal, Timestamp, Transaction, TxId, View};
 
 /// What taking a transaction did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,11 +40,15 @@ pub trait Pool<L: Ledger>: Default + Send + Sync + 'static {
     /// A [`Fault`] of the disk.
     fn head_changed(&mut self, ledger: &L, change: &HeadChange<'_, L>) -> Result<(), Fault>;
 
-    /// A transaction by the id peers announce, or by its id.
-    fn get(&self, id: &TxId) -> Option<Arc<L::Tx>>;
+    /// A transaction by the id peers announce, or by its id. Searches them all unless there is a better way.
+    fn get(&self, id: &TxId) -> Option<Arc<L::Tx>> {
+        self.all().into_iter().find(|tx| tx.id() == *id || tx.relay_id() == *id)
+    }
 
     /// How many transactions wait.
-    fn len(&self) -> usize;
+    fn len(&self) -> usize {
+        self.all().len()
+    }
 
     /// Whether none wait.
     fn is_empty(&self) -> bool {
@@ -54,8 +58,8 @@ pub trait Pool<L: Ledger>: Default + Send + Sync + 'static {
     /// All transactions, parents before children.
     fn all(&self) -> Vec<Arc<L::Tx>>;
 
-    /// Drops what has waited too long.
-    fn expire(&mut self, now: Timestamp);
+    /// Drops what has waited too long; nothing ever has unless said otherwise.
+    fn expire(&mut self, _now: Timestamp) {}
 }
 
 /// What a submission is judged against.

@@ -6,12 +6,12 @@
 //! Legacy signatures hash the whole transaction once per input. For the usual hash type the bytes are laid out
 //! once and the hash of their beginning is kept at every 64th input, which halves the work that is quadratic.
 
-use crate::codec::compact_size_bytes;
 use crate::hash::{Hasher, sha256};
 use crate::script::instruction::Instructions;
 use crate::script::opcode::OP_CODESEPARATOR;
 use crate::script::{Flags, ScriptError, SigVersion, SignatureChecker, TaprootSpend, verify_script};
 use crate::tx::{Transaction, TransactionParts, TxIn, TxOut};
+use smallvec::SmallVec;
 use std::sync::{LazyLock, OnceLock};
 
 /// Sign everything; what a Taproot signature without hash type means too.
@@ -389,32 +389,23 @@ fn update_signed_input(hasher: &mut Hasher, input: &TxIn, script_code: &[u8]) {
     hasher.update(&input.sequence.to_le_bytes());
 }
 
-/// Adds a script with its length and without its CODESEPARATORs.
+/// Adds a script with its length and without its CODESEPARATORs. Behind a truncated push nothing is hashed, though the
+/// length counts it; such a script fails in the end whatever its signatures say.
 fn update_script_code(hasher: &mut Hasher, script: &[u8]) {
-    if !script.contains(&OP_CODESEPARATOR) {
-        let (length, width) = compact_size_bytes(script.len() as u64);
-        hasher.update(&length[..width]);
-        hasher.update(script);
-        return;
-    }
-    let mut kept: Vec<&[u8]> = Vec::new();
-    let mut start = 0;
-    let mut separator_count = 0;
+    let mut separators: SmallVec<[usize; 8]> = SmallVec::new();
     let mut instructions = Instructions::new(script);
     while let Ok(Some(instruction)) = instructions.step() {
         if instruction.opcode == OP_CODESEPARATOR {
-            let position = instructions.position();
-            kept.push(&script[start..position - 1]);
-            start = position;
-            separator_count += 1;
+            separators.push(instructions.position() - 1);
         }
     }
-    // Behind a truncated push nothing is hashed; such a script fails in the end whatever its signatures say.
-    kept.push(&script[start..instructions.position()]);
-    hasher.update_compact_size(script.len() - separator_count);
-    for piece in kept {
-        hasher.update(piece);
+    hasher.update_compact_size(script.len() - separators.len());
+    let mut start = 0;
+    for separator in separators {
+        hasher.update(&script[start..separator]);
+        start = separator + 1;
     }
+    hasher.update(&script[start..instructions.position()]);
 }
 
 /// Answers the questions that one input's scripts ask.

@@ -4,6 +4,7 @@
 //! rules hold. It asks a [`SignatureChecker`] about the transaction; [`crate::sighash::PrecomputedTransaction`]
 //! brings the real one. Nothing here allocates per item: see [`item`].
 
+mod asm;
 mod classify;
 mod curve;
 mod error;
@@ -17,6 +18,7 @@ mod sigops;
 mod taproot;
 mod verify;
 
+pub use asm::asm;
 pub use classify::{Template, classify};
 pub use curve::{is_low_s, is_strict_der, verify_ecdsa, verify_schnorr};
 pub use error::ScriptError;

@@ -3,6 +3,7 @@
 mod addresses;
 mod bip341;
 mod blocks;
+mod decodescript;
 mod mutation;
 mod script_tests;
 mod sighash;

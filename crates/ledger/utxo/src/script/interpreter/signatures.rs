@@ -180,30 +180,55 @@ impl<'a> Machine<'a, '_, '_> {
 /// The script without the pushes of these bytes that start at an instruction; nothing when there are none
 /// (Bitcoin Core `FindAndDelete`).
 fn find_and_delete(script: &[u8], data: &[u8]) -> Option<Vec<u8>> {
-    // A push is at least its data; most scripts are shorter than any signature.
+    // A push is longer than its data; most scripts are shorter than any signature.
     if script.len() <= data.len() {
         return None;
     }
     let mut pattern = Vec::with_capacity(data.len() + 5);
     put_push(&mut pattern, data);
-    if !script.windows(pattern.len()).any(|window| window == pattern) {
-        return None;
-    }
-    let mut without = Vec::with_capacity(script.len());
-    let mut kept_from = 0;
-    let mut position = 0;
-    let mut found = false;
+    let mut without: Option<Vec<u8>> = None;
+    let (mut kept_from, mut position) = (0, 0);
     loop {
-        without.extend_from_slice(&script[kept_from..position]);
-        while script[position..].starts_with(&pattern) {
-            position += pattern.len();
-            found = true;
+        if script[position..].starts_with(&pattern) {
+            without.get_or_insert_default().extend_from_slice(&script[kept_from..position]);
+            while script[position..].starts_with(&pattern) {
+                position += pattern.len();
+            }
+            kept_from = position;
         }
-        kept_from = position;
         let mut instructions = Instructions::starting_at(script, position);
         let Ok(Some(_)) = instructions.step() else { break };
         position = instructions.position();
     }
-    without.extend_from_slice(&script[kept_from..]);
-    found.then_some(without)
+    if let Some(without) = &mut without {
+        without.extend_from_slice(&script[kept_from..]);
+    }
+    without
+}
+
+#[cfg(test)]
+mod tests {
+    use super::find_and_delete;
+
+    /// Cases of Bitcoin Core `test/script_tests.cpp`, `script_FindAndDelete`, whose pattern is one push.
+    #[track_caller]
+    fn check_deletion(script: &[u8], data: &[u8], expected: Option<&[u8]>) {
+        assert_eq!(find_and_delete(script, data).as_deref(), expected);
+    }
+
+    #[test]
+    fn only_pushes_that_start_at_an_instruction_are_deleted() {
+        check_deletion(&[0x51, 0x52], &[], None);
+        check_deletion(&[0x51, 0x00, 0x52, 0x00, 0x00], &[], Some(&[0x51, 0x52]));
+        check_deletion(&[0x02, 0xfe, 0xed, 0x51], &[0xfe, 0xed], Some(&[0x51]));
+        check_deletion(&[0x02, 0xfe, 0xed, 0x02, 0xfe, 0xed], &[0xfe, 0xed], Some(&[]));
+        // Inside another push the same bytes stay.
+        check_deletion(&[0x04, 0x02, 0xfe, 0xed, 0x51], &[0xfe, 0xed], None);
+        // Behind a truncated push nothing is looked at.
+        check_deletion(
+            &[0x01, 0xaa, 0x01, 0xaa, 0x4c, 0x09, 0x01, 0xaa],
+            &[0xaa],
+            Some(&[0x4c, 0x09, 0x01, 0xaa]),
+        );
+    }
 }

@@ -1,7 +1,37 @@
 //! What a node says over HTTP: one shell, and the dialects that speak through it.
 //!
-//! Invariant: only this crate knows JSON; it knows no network and no node but what [`Host`] tells.
+//! ```text
+//!   POST /              JSON-RPC 1.0, 1.1, 2.0, batches ── Executor ── Method ── a dialect's handler (may block)
+//!   GET  /health/live   the process answers
+//!   GET  /health/ready  the chain has no fault and is not behind
+//!   GET  /metrics       Prometheus
+//!   GET  /events        what joined and left the chain, from a cursor on
+//! ```
+//!
+//! Invariants:
+//! - only this crate knows JSON, and of the node it knows what [`Host`] tells;
+//! - handlers run beside the asynchronous threads, so many at once and so many waiting as configured, never more;
+//! - secrets are neither logged nor kept in clear.
+//!
+//! Start reading at [`Server::start`], then [`Dialect`], then [`bitcoin::BitcoinDialect`].
 
+mod auth;
+mod dialect;
+mod error;
 mod host;
+mod jsonrpc;
+mod method;
+mod metrics;
+mod number;
+mod probe;
+mod server;
+#[cfg(test)]
+mod testing;
 
+pub use auth::{AuthConfig, AuthError, COOKIE_USER, IpRange};
+pub use dialect::Dialect;
+pub use error::{Answer, RpcError, code};
 pub use host::{AddNode, AddedNode, ConnectionType, Host, HostError, NetworkTotals, PeerInfo, PeerSelector};
+pub use method::{Call, Handler, Kind, Method, Parameter};
+pub use probe::{ChainFigures, EventDetail, EventLine, EventsError, HeadInfo, LedgerProbe, Probe};
+pub use server::{Server, ServerConfig, ServerError, ServerParts};

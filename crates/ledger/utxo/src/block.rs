@@ -218,3 +218,7 @@ impl Block {
         witness.get(0).filter(|item| witness.len() == 1 && item.len() == 32)
     }
 }
+
+#[cfg(test)]
+#[path = "block/tests.rs"]
+mod tests;

@@ -105,3 +105,59 @@ fn has_duplicate_inputs(transaction: &Transaction) -> bool {
     outpoints.sort_unstable();
     outpoints.windows(2).any(|pair| pair[0] == pair[1])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{TransactionError, check_transaction};
+    use crate::amount::Amount;
+    use crate::hash::Txid;
+    use crate::script::Script;
+    use crate::tx::{OutPoint, Transaction, TransactionParts, TxIn, TxOut, Witness};
+
+    fn input(index: u32) -> TxIn {
+        TxIn {
+            previous_output: OutPoint { txid: Txid([1; 32]), index },
+            script_sig: Script::default(),
+            sequence: 0,
+            witness: Witness::default(),
+        }
+    }
+
+    fn output(value: i64) -> TxOut {
+        TxOut { value: Amount(value), script_pubkey: Script::default() }
+    }
+
+    #[track_caller]
+    fn check_reason(inputs: Vec<TxIn>, outputs: Vec<TxOut>, reason: &str) {
+        let parts = TransactionParts { version: 1, inputs, outputs, lock_time: 0 };
+        let verdict = check_transaction(&Transaction::new(parts));
+        let given = verdict.map_or_else(|error: TransactionError| error.to_string(), |()| String::new());
+        assert_eq!(given, reason);
+    }
+
+    #[test]
+    fn reasons_are_those_of_bitcoin_core() {
+        let most = Amount::MONEY_MAX.0;
+        check_reason(vec![input(0)], vec![output(most)], "");
+        check_reason(vec![], vec![output(1)], "bad-txns-vin-empty");
+        check_reason(vec![input(0)], vec![], "bad-txns-vout-empty");
+        check_reason(vec![input(0)], vec![output(-1)], "bad-txns-vout-negative");
+        check_reason(vec![input(0)], vec![output(most + 1)], "bad-txns-vout-toolarge");
+        check_reason(vec![input(0)], vec![output(most), output(1)], "bad-txns-txouttotal-toolarge");
+        check_reason(vec![input(0), input(0)], vec![output(1)], "bad-txns-inputs-duplicate");
+        check_reason((0..20).chain([7]).map(input).collect(), vec![output(1)], "bad-txns-inputs-duplicate");
+        check_reason((0..20).map(input).collect(), vec![output(1)], "");
+        let null = TxIn { previous_output: OutPoint::NULL, ..input(0) };
+        check_reason(vec![null.clone()], vec![output(1)], "bad-cb-length");
+        check_reason(vec![null, input(1)], vec![output(1)], "bad-txns-prevout-null");
+    }
+
+    #[test]
+    fn a_million_stripped_bytes_are_the_most() {
+        let sized = |length: usize| TxIn { script_sig: Script::from(vec![0; length]), ..input(0) };
+        // 4 version, 1 + 36 + 5 + script + 4 input, 1 + 9 output, 4 lock time.
+        let frame = 4 + 46 + 10 + 4;
+        check_reason(vec![sized(1_000_000 - frame)], vec![output(1)], "");
+        check_reason(vec![sized(1_000_001 - frame)], vec![output(1)], "bad-txns-oversize");
+    }
+}

@@ -95,3 +95,7 @@ pub fn transaction_sigop_cost(transaction: &Transaction, spent: &[TxOut], flags:
     }
     cost
 }
+
+#[cfg(test)]
+#[path = "sigops/tests.rs"]
+mod tests;

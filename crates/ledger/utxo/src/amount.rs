@@ -49,7 +49,7 @@ impl Amount {
     }
 }
 
-/// Coins with eight decimals, as Bitcoin Core's `FormatMoney` and its RPC print them.
+/// Coins with eight decimals, as Bitcoin Core's RPC prints them.
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
@@ -59,15 +59,33 @@ impl fmt::Display for Amount {
     }
 }
 
+/// Coins with as many decimals as they need but at least two, as Bitcoin Core's `FormatMoney` writes them in reject
+/// reasons.
+pub fn format_money(amount: Amount) -> String {
+    let mut text = amount.to_string();
+    let point = text.find('.').unwrap_or(text.len());
+    while text.ends_with('0') && text.len() > point + 3 {
+        text.pop();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Amount;
+    use super::{Amount, format_money};
 
     #[test]
     fn amounts_print_eight_decimals() {
         assert_eq!(Amount(1).to_string(), "0.00000001");
         assert_eq!(Amount(-150_000_000).to_string(), "-1.50000000");
         assert_eq!(Amount(i64::MIN).to_string(), "-92233720368.54775808");
+    }
+
+    #[test]
+    fn reject_reasons_write_two_decimals_or_more() {
+        assert_eq!(format_money(Amount(5_000_000_000)), "50.00");
+        assert_eq!(format_money(Amount(1)), "0.00000001");
+        assert_eq!(format_money(Amount(123_400_000)), "1.234");
     }
 
     #[test]

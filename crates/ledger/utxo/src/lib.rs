@@ -13,10 +13,20 @@
 pub mod address;
 pub mod amount;
 pub mod block;
+pub mod build;
 pub mod check;
 pub mod codec;
+pub mod coin;
 pub mod hash;
+mod ledger;
 pub mod merkle;
+pub mod params;
+pub mod pool;
+pub mod rules;
 pub mod script;
+mod script_cache;
 pub mod sighash;
 pub mod tx;
+
+pub use ledger::{Receipts, Utxo};
+pub use rules::body::BlockFacts;

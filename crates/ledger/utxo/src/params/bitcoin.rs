@@ -1,8 +1,8 @@
 //! Bitcoin's chains as values (Bitcoin Core 31, `kernel/chainparams.cpp`).
 
 use super::{
-    AddressPrefixes, BuriedHeights, Clock, Deployment, DuplicateCoinbase, Genesis, Parameters, PeerParameters,
-    ScriptFlagException,
+    AddressPrefixes, BuriedHeights, Clock, Deployment, DuplicateCoinbase, Genesis, Parameters,
+    PeerParameters, ScriptFlagException,
 };
 use crate::amount::Amount;
 use crate::hash::{BlockHash, sha256d};

@@ -158,7 +158,11 @@ impl Deployments {
                 states.insert(key, DeploymentState::Defined);
                 break DeploymentState::Defined;
             }
-            at = block.height().0.checked_sub(deployment.period).and_then(|height| block.ancestor(Height(height)));
+            at = block
+                .height()
+                .0
+                .checked_sub(deployment.period)
+                .and_then(|height| block.ancestor(Height(height)));
             unknown.push(block);
         };
         for block in unknown.into_iter().rev() {
@@ -170,7 +174,9 @@ impl Deployments {
 
     /// The vote as seen from a block (Bitcoin Core `VersionBitsCache::Info`).
     pub fn signalling(&self, deployment: &Deployment, block: &Headers<Utxo>) -> Signalling {
-        let state = block.parent().map_or_else(|| genesis_state(deployment), |parent| self.state(deployment, &parent));
+        let state = block
+            .parent()
+            .map_or_else(|| genesis_state(deployment), |parent| self.state(deployment, &parent));
         let next = self.state(deployment, block);
         let counted = matches!(state, DeploymentState::Started | DeploymentState::LockedIn);
         let statistics = counted.then(|| statistics(deployment, block)).map(|statistics| Statistics {
@@ -244,7 +250,9 @@ fn has_ended(deployment: &Deployment, block: &Headers<Utxo>) -> bool {
 fn next_state(state: DeploymentState, deployment: &Deployment, end: &Headers<Utxo>) -> DeploymentState {
     match state {
         DeploymentState::Defined if has_started(deployment, end) => DeploymentState::Started,
-        DeploymentState::Started if votes(deployment, end) >= deployment.threshold => DeploymentState::LockedIn,
+        DeploymentState::Started if votes(deployment, end) >= deployment.threshold => {
+            DeploymentState::LockedIn
+        }
         DeploymentState::Started if has_ended(deployment, end) => DeploymentState::Failed,
         DeploymentState::LockedIn if end.height().0 + 1 >= deployment.activation_height_min => {
             DeploymentState::Active

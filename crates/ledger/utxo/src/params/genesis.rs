@@ -43,10 +43,8 @@ impl Genesis {
             sequence: u32::MAX,
             witness: Witness::default(),
         };
-        let output =
-            TxOut { value: self.reward, script_pubkey: Script::from(self.script_pubkey.as_slice()) };
-        let parts =
-            TransactionParts { version: 1, inputs: vec![input], outputs: vec![output], lock_time: 0 };
+        let output = TxOut { value: self.reward, script_pubkey: Script::from(self.script_pubkey.as_slice()) };
+        let parts = TransactionParts { version: 1, inputs: vec![input], outputs: vec![output], lock_time: 0 };
         let coinbase = Transaction::new(parts);
         let header = BlockHeader {
             version: self.version,

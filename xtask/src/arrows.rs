@@ -35,7 +35,8 @@ const TABLE: &[Row] = &[
     Row { name: "network", normal: &["chain"], dev: &[] },
     // The Bitcoin dialect speaks in blocks and transactions of the utxo ledger.
     Row { name: "rpc", normal: &["chain", "utxo"], dev: PLUG_INS },
-    Row { name: "node", normal: &["chain", "store", "network"], dev: PLUG_INS },
+    // The shell serves what the node runs; the node implements its view of peers, time and stopping.
+    Row { name: "node", normal: &["chain", "store", "network", "rpc"], dev: PLUG_INS },
     Row {
         name: "sim",
         normal: &["chain", "store", "network", "pow", "solo", "utxo", "names"],

@@ -65,7 +65,7 @@ impl Reader {
     pub(crate) fn line(&mut self, line: &str) -> bool {
         if let Some(counts) = line.strip_prefix("test result: ") {
             self.result(counts);
-            return true;
+            return !counts.starts_with("ok. 0 passed; 0 failed; 0 ignored;");
         }
         if line.trim_end() == "failures:" {
             self.place = Place::Open;
@@ -79,7 +79,8 @@ impl Reader {
         match &mut self.place {
             Place::Open => {
                 self.tally.skipped += u64::from(is_skip);
-                !line.starts_with("test ") || !line.ends_with("... ok")
+                let is_passed_test = line.starts_with("test ") && line.ends_with("... ok");
+                !is_passed_test && !line.is_empty() && line != "running 0 tests"
             }
             Place::Successes { counted } => {
                 if line.starts_with("---- ") {

@@ -1,3 +1,5 @@
+//! Arguments by position and by name, help and refusals.
+
 use super::*;
 
 fn example() -> Method {

@@ -1,3 +1,5 @@
+//! The server over a real socket on loopback.
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

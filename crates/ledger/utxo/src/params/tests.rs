@@ -1,3 +1,5 @@
+//! The parameters of Bitcoin's networks, against known values.
+
 use super::{Parameters, bitcoin_main, bitcoin_regtest, bitcoin_signet};
 use crate::amount::Amount;
 use crate::hash::BlockHash;

@@ -1,3 +1,5 @@
+//! Clusters, mining order and replacement diagrams of the graph of waiting transactions.
+
 use std::cmp::Ordering;
 
 use hashbrown::HashSet;

@@ -48,12 +48,14 @@ pub(crate) struct Reader {
     tally: Tally,
     /// Skipped tests of the current test binary: libtest reports them as passed.
     skipped_here: u64,
+    /// The line before was blank or not shown.
+    is_gap: bool,
 }
 
 impl Reader {
     /// Nothing read yet.
     pub(crate) fn new() -> Self {
-        Self { place: Place::Open, tally: Tally::default(), skipped_here: 0 }
+        Self { place: Place::Open, tally: Tally::default(), skipped_here: 0, is_gap: false }
     }
 
     /// The counts so far.
@@ -61,8 +63,14 @@ impl Reader {
         self.tally
     }
 
-    /// Takes one line in; says whether it is worth showing.
+    /// Takes one line in; says whether it is worth showing. Of the blank lines around hidden ones none is left.
     pub(crate) fn line(&mut self, line: &str) -> bool {
+        let is_shown = self.counted(line) && !(line.is_empty() && self.is_gap);
+        self.is_gap = line.is_empty() || !is_shown;
+        is_shown
+    }
+
+    fn counted(&mut self, line: &str) -> bool {
         if let Some(counts) = line.strip_prefix("test result: ") {
             self.result(counts);
             return !counts.starts_with("ok. 0 passed; 0 failed; 0 ignored;");
@@ -80,7 +88,7 @@ impl Reader {
             Place::Open => {
                 self.tally.skipped += u64::from(is_skip);
                 let is_passed_test = line.starts_with("test ") && line.ends_with("... ok");
-                !is_passed_test && !line.is_empty() && line != "running 0 tests"
+                !is_passed_test && line != "running 0 tests"
             }
             Place::Successes { counted } => {
                 if line.starts_with("---- ") {
@@ -146,6 +154,12 @@ mod tests {
         let text = "successes:\n\nsuccesses:\n    a\n\nfailures:\n\n---- b stdout ----\nleft: 1\n\n\
                     test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out";
         assert!(read(text).1.contains(&"left: 1".to_owned()));
+    }
+
+    #[test]
+    fn suites_without_tests_are_not_shown_and_compiler_messages_are() {
+        let text = "\nrunning 0 tests\n\ntest result: ok. 0 passed; 0 failed; 0 ignored; 0 measured\n\nerror: a\n\nerror: b";
+        assert_eq!(read(text).1, ["", "error: a", "", "error: b"]);
     }
 
     #[test]

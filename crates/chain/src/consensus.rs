@@ -57,6 +57,15 @@ pub trait Consensus<L: Ledger>: Send + Sync + 'static {
     /// [`Reject::Invalid`], or [`Reject::NotYet`] for a header from the future.
     fn check_header(&self, header: &L::Header, parent: &Headers<L>, now: Timestamp) -> Result<(), Reject>;
 
+    /// What a header proves without its parent: that its seal is worth the weight it claims. Peers' headers are held to it
+    /// before they are worth remembering, so it must be cheap. Engines whose headers claim nothing have nothing to check.
+    ///
+    /// # Errors
+    /// [`Reject::Invalid`].
+    fn check_seal(&self, _header: &L::Header) -> Result<(), Reject> {
+        Ok(())
+    }
+
     /// What the header adds to its branch. [`Weight::ZERO`] when only `prefer` and `finalize` move the head.
     fn weight(&self, header: &L::Header) -> Weight;
 

@@ -142,3 +142,68 @@ fn script_number(instruction: Instruction<'_>) -> Option<i64> {
     }
     number::decode(data, true, number::NUMBER_SIZE_MAX).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::instruction::{put_number, put_push};
+    use super::super::opcode::OP_CHECKMULTISIG;
+    use super::classify;
+
+    /// A multisig script that asks for `required` of these keys and says there are `count`.
+    fn multisig(required: i64, keys: &[Vec<u8>], count: i64) -> Vec<u8> {
+        let mut script = Vec::new();
+        put_number(&mut script, required);
+        for key in keys {
+            put_push(&mut script, key);
+        }
+        put_number(&mut script, count);
+        script.push(OP_CHECKMULTISIG);
+        script
+    }
+
+    #[track_caller]
+    fn check_name(script: &[u8], expected: &str) {
+        assert_eq!(classify(script).name(), expected);
+    }
+
+    #[test]
+    fn multisig_counts_must_fit_the_keys() {
+        let keys = |count: usize| vec![[&[2][..], &[7; 32]].concat(); count];
+        check_name(&multisig(1, &keys(2), 2), "multisig");
+        check_name(&multisig(20, &keys(20), 20), "multisig");
+        check_name(&multisig(1, &keys(2), 3), "nonstandard");
+        check_name(&multisig(1, &keys(3), 2), "nonstandard");
+        check_name(&multisig(0, &keys(2), 2), "nonstandard");
+        check_name(&multisig(3, &keys(2), 2), "nonstandard");
+        check_name(&multisig(1, &keys(21), 21), "nonstandard");
+        check_name(&multisig(1, &[vec![2; 32]], 1), "nonstandard");
+        check_name(&[&multisig(1, &keys(1), 1)[..], &[OP_CHECKMULTISIG]].concat(), "nonstandard");
+    }
+
+    #[test]
+    fn keys_need_the_length_their_first_byte_says() {
+        let pay_to = |first: u8, length: usize| {
+            let mut script = Vec::new();
+            put_push(&mut script, &[&[first][..], &vec![7; length - 1]].concat());
+            script.push(0xac);
+            script
+        };
+        check_name(&pay_to(2, 33), "pubkey");
+        check_name(&pay_to(4, 65), "pubkey");
+        check_name(&pay_to(7, 65), "pubkey");
+        check_name(&pay_to(4, 33), "nonstandard");
+        check_name(&pay_to(2, 65), "nonstandard");
+        check_name(&pay_to(5, 65), "nonstandard");
+    }
+
+    #[test]
+    fn programs_and_data_have_their_names() {
+        check_name(&[0x51, 2, 0x4e, 0x73], "anchor");
+        check_name(&[0x51, 2, 0x4e, 0x74], "witness_unknown");
+        check_name(&[0x52, 2, 0x4e, 0x73], "witness_unknown");
+        check_name(&[0, 2, 0x4e, 0x73], "nonstandard");
+        check_name(&[0x6a, 1, 7], "nulldata");
+        check_name(&[0x6a, 2, 7], "nonstandard");
+        check_name(&[], "nonstandard");
+    }
+}

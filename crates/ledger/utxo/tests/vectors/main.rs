@@ -4,6 +4,7 @@ mod addresses;
 mod bip341;
 mod blocks;
 mod decodescript;
+mod error_names;
 mod mutation;
 mod script_tests;
 mod sighash;

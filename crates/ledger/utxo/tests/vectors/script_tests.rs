@@ -54,25 +54,29 @@ fn case(row: &Value) -> Case {
 }
 
 /// A Taproot output with one leaf.
-struct Tree {
-    script: Vec<u8>,
-    control: Vec<u8>,
-    output: [u8; 32],
+pub(crate) struct Tree {
+    pub(crate) script: Vec<u8>,
+    pub(crate) control: Vec<u8>,
+    pub(crate) output: [u8; 32],
 }
 
 impl Tree {
     fn of(source: &str) -> Self {
-        let script = parse_script(source);
+        Self::with_version(0xc0, parse_script(source))
+    }
+
+    /// A tree whose leaf has this version.
+    pub(crate) fn with_version(version: u8, script: Vec<u8>) -> Self {
         let internal: [u8; 32] = unhex(NUMS_KEY).try_into().expect("32 bytes");
-        let root = tap_leaf_hash(0xc0, &script);
+        let root = tap_leaf_hash(version, &script);
         let (output, odd) = taproot_output_key(&internal, Some(&root)).expect("a good key");
-        let control = [&[0xc0 | u8::from(odd)], &internal[..]].concat();
+        let control = [&[version | u8::from(odd)], &internal[..]].concat();
         Self { script, control, output }
     }
 }
 
 /// The transaction that Bitcoin Core's tests spend with (`BuildCreditingTransaction`, `BuildSpendingTransaction`).
-fn spend(
+pub(crate) fn spend(
     script_sig: Vec<u8>,
     script_pubkey: Vec<u8>,
     witness: Witness,

@@ -28,8 +28,8 @@ const TABLE: &[Row] = &[
     Row { name: "chain", normal: &[], dev: &[] },
     Row { name: "pow", normal: &["chain"], dev: &[] },
     Row { name: "solo", normal: &["chain"], dev: &[] },
-    // The toy ledger is the tutorial: its tests run it on both engines.
-    Row { name: "names", normal: &["chain"], dev: &["pow", "solo"] },
+    // The toy ledger is the tutorial: its tests run it on both engines and on the real store.
+    Row { name: "names", normal: &["chain"], dev: &["pow", "solo", "store"] },
     Row { name: "utxo", normal: &["chain"], dev: &[] },
     Row { name: "store", normal: &["chain"], dev: &[] },
     Row { name: "network", normal: &["chain"], dev: &[] },

@@ -3,8 +3,8 @@
 use crate::script_tests::{Tree, spend};
 use chainwright_utxo::hash::hash160;
 use chainwright_utxo::script::opcode::{
-    OP_1, OP_CHECKMULTISIG, OP_CHECKSIG, OP_CHECKSIGADD, OP_CODESEPARATOR, OP_DROP, OP_DUP, OP_EQUAL,
-    OP_HASH160, OP_IF,
+    OP_1, OP_CHECKMULTISIG, OP_CHECKSIG, OP_CHECKSIGADD, OP_CODESEPARATOR, OP_DROP, OP_DUP, OP_ELSE,
+    OP_ENDIF, OP_EQUAL, OP_HASH160, OP_IF, OP_NIP, OP_NOT,
 };
 use chainwright_utxo::script::{Flags, ScriptError, witness_script_pubkey};
 use chainwright_utxo::tx::Witness;
@@ -73,7 +73,7 @@ fn script_path_errors_have_their_names() {
     check_leaf(0xc0, &[OP_SUCCESS_80], &[], ["OK", "DISCOURAGE_OP_SUCCESS"]);
     check_leaf(0xc0, &[0x02, OP_SUCCESS_80], &[], ["BAD_OPCODE"; 2]);
     check_leaf(0xc0, &[OP_1, OP_1], &[], ["CLEANSTACK"; 2]);
-    check_leaf(0xc0, &[OP_1, 0x63, 0x67, 0x68], &[], ["EVAL_FALSE"; 2].map(|_| "CLEANSTACK"));
+    check_leaf(0xc0, &[OP_1, OP_IF, OP_ELSE, OP_ENDIF], &[], ["CLEANSTACK"; 2]);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn tapscript_errors_have_their_names() {
 fn signature_checks_are_paid_for_in_weight() {
     // One check costs 50 and fits always; each further one needs as much witness, and has far less here.
     let checks = |count: usize| [[OP_DUP, OP_1, OP_CHECKSIG, OP_DROP].repeat(count), vec![OP_1]].concat();
-    let with_drop = |count: usize| [&checks(count)[..], &[0x77]].concat();
+    let with_drop = |count: usize| [&checks(count)[..], &[OP_NIP]].concat();
     check_leaf(0xc0, &with_drop(1), &[&[1]], ["OK", "DISCOURAGE_UPGRADABLE_PUBKEYTYPE"]);
     check_leaf(
         0xc0,
@@ -109,6 +109,6 @@ fn script_code_is_constant_under_policy() {
     check(&[], &[OP_1, OP_CODESEPARATOR], &none, ["OK", "OP_CODESEPARATOR"]);
     // A signature that is part of the script it signs.
     let key = [&[33, 2][..], &[7; 32]].concat();
-    let script = [&key[..], &[OP_CHECKSIG, 0x91, 1, 9, OP_DROP]].concat();
-    check(&[1, 9], &script, &none, ["SIG_DER", "SIG_FINDANDDELETE"]);
+    let script = [&key[..], &[OP_CHECKSIG, OP_NOT, 2, 9, 9, OP_DROP]].concat();
+    check(&[2, 9, 9], &script, &none, ["SIG_DER", "SIG_FINDANDDELETE"]);
 }

@@ -453,3 +453,37 @@ impl SignatureChecker for InputChecker<'_> {
         (own < TIME) == (asked < TIME) && asked <= own
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::legacy_sighash;
+    use crate::hash::{Hasher, Txid};
+    use crate::script::Script;
+    use crate::tx::{OutPoint, TransactionParts, TxIn, Witness};
+
+    /// What follows a truncated push is counted and not hashed; CODESEPARATORs are neither.
+    #[track_caller]
+    fn check_script_code(script: &[u8], length: u8, hashed: &[u8]) {
+        let previous_output = OutPoint { txid: Txid([3; 32]), index: 4 };
+        let input =
+            TxIn { previous_output, script_sig: Script::default(), sequence: 5, witness: Witness::default() };
+        let parts = TransactionParts { version: 1, inputs: vec![input], outputs: Vec::new(), lock_time: 6 };
+        let expected = Hasher::new()
+            .chain(&[1, 0, 0, 0, 1])
+            .chain(&previous_output.encode())
+            .chain(&[length])
+            .chain(hashed)
+            .chain(&[5, 0, 0, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0])
+            .finish_double();
+        assert_eq!(legacy_sighash(&parts, 0, script, 1), expected);
+    }
+
+    #[test]
+    fn script_code_loses_its_separators_and_what_is_truncated() {
+        check_script_code(&[0x51, 0xac], 2, &[0x51, 0xac]);
+        check_script_code(&[0xab, 0x51, 0xab, 0xab, 0xac, 0xab], 2, &[0x51, 0xac]);
+        check_script_code(&[0x01, 0xab, 0xac], 3, &[0x01, 0xab, 0xac]);
+        check_script_code(&[0x51, 0x05, 0xaa], 3, &[0x51, 0x05]);
+        check_script_code(&[0xab, 0x51, 0x4d, 0x05, 0x00, 0xaa], 5, &[0x51, 0x4d, 0x05, 0x00]);
+    }
+}

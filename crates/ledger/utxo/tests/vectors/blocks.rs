@@ -49,23 +49,30 @@ fn raw_blocks_encode_to_the_same_bytes() {
     }
 }
 
-#[test]
-fn the_first_blocks_chain_up() {
-    let Some(bytes) = read_bzip2("mainnet-blocks-1-256.bz2") else { return };
+/// Reads `magic ‖ length ‖ block` over and over; each block must follow the one before.
+#[track_caller]
+fn check_frames(name: &str, count_min: usize) {
+    let Some(bytes) = read_bzip2(name) else { return };
     let mut rest = &bytes[..];
     let mut previous = None;
     let mut count = 0;
     while let Some((frame, after)) = rest.split_at_checked(8) {
         let length = u32::from_le_bytes(frame[4..].try_into().expect("four bytes")) as usize;
-        let block = Block::decode(Bytes::copy_from_slice(&after[..length])).expect("it decodes");
-        assert_eq!(block.encode(), after[..length]);
-        assert_eq!(block.merkle_root().root, block.header.merkle_root);
-        assert!(previous.is_none_or(|id| id == block.header.previous));
+        let block = check_block(name, &after[..length], "");
+        assert!(previous.is_none_or(|id| id == block.header.previous), "{name}");
         previous = Some(block.hash());
         count += 1;
         rest = &after[length..];
     }
-    assert!(count >= 255, "{count} blocks");
+    assert!(count >= count_min, "{name}: {count} blocks");
+}
+
+#[test]
+fn framed_blocks_decode_and_chain_up() {
+    check_frames("mainnet-blocks-1-256.bz2", 255);
+    check_frames("mainnet-277647.dat.bz2", 1);
+    check_frames("../litecoin/mainnet-blocks-1-256.bz2", 255);
+    check_frames("../litecoin/mainnet-277645.dat.bz2", 1);
 }
 
 #[test]

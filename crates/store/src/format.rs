@@ -6,11 +6,14 @@ use chainwright_chain::{TableKind, TableSpec};
 
 use crate::disk::Disk;
 use crate::error::{HINT_RESTORE, OpenError};
+use crate::marks::Marks;
 
 /// The version of everything this crate writes.
 pub(crate) const VERSION: u32 = 1;
 const FILE: &str = "FORMAT";
 const FRESH: &str = "FORMAT.new";
+/// How the names of the other files begin.
+const LOGS: [&str; 5] = ["blocks-", "records-", "journal-", "index-", "values-"];
 
 /// Whose data a store holds; written into a new one, compared with an old one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,9 +65,10 @@ pub(crate) fn claim(disk: &dyn Disk, identity: &Identity, fresh: HashKey) -> Res
         let text = read(disk).map_err(failed)?;
         return compare(place.clone(), identity, &text);
     }
-    if names.iter().any(|name| name != FRESH) {
+    if names.iter().any(|name| LOGS.iter().any(|log| name.starts_with(log))) {
         return Err(OpenError::Unnamed { place });
     }
+    Marks::create(disk).map_err(failed)?;
     write(disk, identity, fresh).map_err(failed)?;
     Ok(fresh)
 }
@@ -78,12 +82,11 @@ fn read(disk: &dyn Disk) -> io::Result<Vec<u8>> {
 }
 
 fn write(disk: &dyn Disk, identity: &Identity, key: HashKey) -> io::Result<()> {
-    let mut text = format!("chainwright store {VERSION}\n");
-    for (name, value) in identity.lines() {
-        text += &format!("{name} {value}\n");
-    }
-    text += &format!("hash {:016x}{:016x}\n", key.0, key.1);
-    text += &format!("crc32c {:08x}\n", crc32c::crc32c(text.as_bytes()));
+    let mut lines = vec![format!("chainwright store {VERSION}")];
+    lines.extend(identity.lines().into_iter().map(|(name, value)| format!("{name} {value}")));
+    lines.push(format!("hash {:016x}{:016x}\n", key.0, key.1));
+    let text = lines.join("\n");
+    let text = format!("{text}crc32c {:08x}\n", crc32c::crc32c(text.as_bytes()));
     let file = disk.open(FRESH, true)?;
     file.truncate(0)?;
     file.write_at(0, text.as_bytes())?;

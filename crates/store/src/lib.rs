@@ -8,8 +8,9 @@ mod log;
 mod marks;
 mod rows;
 mod store;
+mod upkeep;
 
 pub use disk::{Disk, DiskFile, RealDisk, SimulatedDisk};
 pub use error::OpenError;
 pub use format::Identity;
-pub use store::{DiskStore, Options};
+pub use store::{DiskStore, Footprint, Options};

@@ -6,6 +6,8 @@
 //!           body: delta │ receipts │ delta │ receipts │ …
 //! ```
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use chainwright_chain::{
     BlockId, Bodies, Connected, Delta, Fault, Height, Step, TableId, TableKind, TableSpec,
@@ -14,6 +16,7 @@ use hashbrown::HashMap;
 use parking_lot::RwLock;
 
 use crate::log::{Entry, Log, Position, Span};
+use crate::marks::{JOURNAL, Mark, Marks};
 
 const STEP_BYTES: usize = 77;
 
@@ -34,6 +37,8 @@ pub(crate) struct JournalStep {
 pub(crate) struct Catalogue {
     pub(crate) bodies: HashMap<BlockId, Span>,
     pub(crate) connected: HashMap<BlockId, JournalStep>,
+    /// The number of the first step in each segment of the journal.
+    pub(crate) first_steps: BTreeMap<u32, u64>,
 }
 
 /// Bodies and deltas for readers.
@@ -59,7 +64,7 @@ impl Library {
     }
 
     /// Writes a group of steps of which the first has the number `first`.
-    pub(crate) fn put_steps(&self, first: u64, steps: &[Step]) -> Result<Position, Fault> {
+    pub(crate) fn put_steps(&self, first: u64, steps: &[Step]) -> Result<(), Fault> {
         let mut listed = self.describe(steps);
         let mut body = Vec::new();
         for (step, listed) in steps.iter().zip(&mut listed) {
@@ -73,11 +78,33 @@ impl Library {
         }
         let written = self.journal.append(&encode_head(first, &listed), &body)?;
         let mut catalogue = self.catalogue.write();
+        catalogue.first_steps.entry(written.at.segment).or_insert(first);
         for mut step in listed {
             step.span.at = Position { offset: step.span.at.offset + written.at.offset, ..written.at };
             catalogue.add(step);
         }
-        Ok(self.journal.end())
+        Ok(())
+    }
+
+    /// Removes the oldest segments of the journal that hold nothing but steps up to `last`.
+    pub(crate) fn forget_steps(&self, last: u64, marks: &Marks) -> Result<(), Fault> {
+        let keep = {
+            let catalogue = self.catalogue.read();
+            let starts = catalogue.first_steps.iter();
+            starts.rev().find(|&(_, &first)| first <= last + 1).map(|(&segment, _)| segment)
+        };
+        let oldest = self.catalogue.read().first_steps.first_key_value().map(|(&segment, _)| segment);
+        let Some(keep) = keep.filter(|keep| oldest.is_some_and(|oldest| oldest < *keep)) else {
+            return Ok(());
+        };
+        let mark = self.journal.sync()?;
+        marks.set_first_segment(JOURNAL, Mark { first_segment: Some(keep), ..mark })?;
+        {
+            let mut catalogue = self.catalogue.write();
+            catalogue.connected.retain(|_, step| step.span.at.segment >= keep);
+            catalogue.first_steps.retain(|&segment, _| segment >= keep);
+        }
+        Ok(self.journal.remove_before(keep)?)
     }
 
     /// Tells steps that connect a block from steps that undo one: the latter leave a block for the one it came from.
@@ -144,6 +171,7 @@ impl Catalogue {
     /// Takes note of a group of steps while the journal is opened.
     pub(crate) fn visit_group(&mut self, entry: &Entry<'_>) -> Result<Group, String> {
         let group = decode_head(entry).ok_or("a group of steps does not add up")?;
+        self.first_steps.entry(entry.body.at.segment).or_insert(group.first);
         for step in &group.steps {
             self.add(*step);
         }

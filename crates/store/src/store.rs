@@ -12,23 +12,34 @@ use crate::error::{HINT_RESTORE, OpenError};
 use crate::format::{self, HashKey, Identity};
 use crate::library::{Catalogue, JournalStep, Library};
 use crate::log::{Entry, Log, LogOptions};
-use crate::marks::{MarkList, Marks};
-use crate::rows::Table;
+use crate::marks::{BLOCKS, JOURNAL, Marks, RECORDS};
+use crate::rows::{Index, SEGMENT_BYTES_MAX, Table};
+use crate::upkeep::{Shared, Upkeep};
 
 /// What may be chosen anew each time a store is opened.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Size at which a file of an append-only log is closed and the next begun, in bytes; at most 256 MiB.
+    /// Size at which an append-only file is closed and the next begun, in bytes; at most 256 MiB.
     pub segment_bytes: u64,
-    /// Bytes of changed rows kept in memory before they are flushed.
+    /// Bytes of changed rows kept in memory before they are flushed. Up to twice as much may be in use.
     pub window_bytes: usize,
+    /// Bytes of changes of the index after which it is written anew, if that is also more than its own size.
+    pub checkpoint_bytes: u64,
+    /// Steps of the journal to be kept for undoing blocks; `None` for all. Older ones go by whole files.
+    pub journal_steps_min: Option<u64>,
     /// The secret that places rows in a new store; drawn from the operating system if `None`. Simulations give one.
     pub hash_key: Option<(u64, u64)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { segment_bytes: 128 << 20, window_bytes: 256 << 20, hash_key: None }
+        Self {
+            segment_bytes: 128 << 20,
+            window_bytes: 256 << 20,
+            checkpoint_bytes: 64 << 20,
+            journal_steps_min: None,
+            hash_key: None,
+        }
     }
 }
 
@@ -40,15 +51,17 @@ pub struct DiskStore {
     /// The number of the last step in the journal.
     journaled: u64,
     head: Option<BlockId>,
+    /// Bytes of rows that changed since the window was last frozen.
+    window_bytes: isize,
 }
 
-/// What background work shares with the writer.
-struct Shared {
-    disk: Arc<dyn Disk>,
-    library: Arc<Library>,
-    records: Log,
-    table: Arc<Table>,
-    marks: Marks,
+/// What the rows occupy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Footprint {
+    /// Memory of rows that are not on disk yet, in bytes.
+    pub window_bytes: usize,
+    /// Memory of the index of rows on disk, in bytes.
+    pub index_bytes: usize,
 }
 
 impl DiskStore {
@@ -58,56 +71,119 @@ impl DiskStore {
     /// An [`OpenError`] when the directory belongs to something else, when what was synced is damaged, or when the
     /// disk fails.
     pub fn open(disk: Arc<dyn Disk>, identity: Identity, options: Options) -> Result<Self, OpenError> {
+        let options = Options { segment_bytes: options.segment_bytes.clamp(1, SEGMENT_BYTES_MAX), ..options };
+        let failed = |error| OpenError::Disk { place: disk.place(), error };
         let hash_key = format::claim(disk.as_ref(), &identity, options.hash_key.unwrap_or_else(draw_key))?;
-        let marks =
-            Marks::open(disk.as_ref()).map_err(|error| OpenError::Disk { place: disk.place(), error })?;
+        let marks = Marks::open(disk.as_ref()).map_err(failed)?;
         let log = |name| LogOptions { name, segment_bytes: options.segment_bytes, hint: HINT_RESTORE };
-        let [bodies_mark, records_mark, journal_mark] = marks.get();
         let mut catalogue = Catalogue::default();
         let visit = &mut |entry: &Entry<'_>| catalogue.visit_body(entry);
-        let bodies = Log::open(Arc::clone(&disk), log("blocks"), bodies_mark, visit)?;
-        let records = Log::open(Arc::clone(&disk), log("records"), records_mark, &mut |_| Ok(()))?;
-        let mut replay = Replay::default();
+        let bodies = Log::open(Arc::clone(&disk), log("blocks"), marks.get(BLOCKS), visit)?;
+        let records = Log::open(Arc::clone(&disk), log("records"), marks.get(RECORDS), &mut |_| Ok(()))?;
+        let table = Arc::new(Table::new(identity.tables, hash_key, Arc::clone(&disk), options.segment_bytes));
+        let index = Index::open(&disk, options.segment_bytes, &marks, &table)?;
+        let mut replay = Replay { after: index.step, last: 0, to: None, steps: Vec::new() };
         let visit = &mut |entry: &Entry<'_>| {
             let group = catalogue.visit_group(entry)?;
             replay.visit(group.first, &group.steps)
         };
-        let journal = Log::open(Arc::clone(&disk), log("journal"), journal_mark, visit)?;
+        let journal = Log::open(Arc::clone(&disk), log("journal"), marks.get(JOURNAL), visit)?;
+        replay.check(disk.as_ref(), &journal)?;
         let library = Library { tables: identity.tables, bodies, journal, catalogue: RwLock::new(catalogue) };
-        let table = Arc::new(Table::new(identity.tables, hash_key));
-        let shared = Arc::new(Shared { disk, library: Arc::new(library), records, table, marks });
-        let mut store = Self { shared, applied: 0, journaled: replay.last, head: None };
+        let (library, upkeep) = (Arc::new(library), Upkeep::new(index));
+        let shared = Arc::new(Shared { disk, options, library, records, table, marks, upkeep });
+        let (applied, journaled, head) = (replay.after, replay.last, replay.to);
+        let mut store = Self { shared, applied, journaled, head, window_bytes: 0 };
         store.replay(&replay.steps)?;
         Ok(store)
     }
 
     fn replay(&mut self, steps: &[JournalStep]) -> Result<(), OpenError> {
         for step in steps {
-            let read = self.shared.library.read_step(step).map_err(|fault| OpenError::Disk {
+            let read = self.shared.library.read_step(step).map_err(|fault| OpenError::Damaged {
                 place: self.shared.disk.place(),
-                error: std::io::Error::other(fault.what),
+                file: self.shared.library.journal.file_name(step.span.at.segment),
+                offset: u64::from(step.span.at.offset),
+                what: fault.what.into_owned(),
+                hint: HINT_RESTORE,
             })?;
             self.apply(&Step { from: step.from, to: step.to, delta: read.delta, receipts: read.receipts });
+            if let Some(task) = self.maintenance() {
+                task();
+            }
         }
         Ok(())
+    }
+
+    /// Moves all rows to disk here and now, so that the next open has nothing to replay.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the disk, or when a task of [`Store::maintenance`] is still running.
+    pub fn flush(&mut self) -> Result<(), Fault> {
+        for _ in 0..2 {
+            self.shared.upkeep.hurry();
+            match self.shared.next_task(self.applied, true, &mut self.window_bytes) {
+                Some(task) => task(),
+                None => return Err(Fault::new("the store is busy flushing")),
+            }
+            self.shared.upkeep.take_failure()?;
+        }
+        Ok(())
+    }
+
+    /// What the rows of point tables occupy in memory. Walks over the whole window.
+    pub fn footprint(&self) -> Footprint {
+        let (window_bytes, index_bytes) = self.shared.table.memory();
+        Footprint { window_bytes, index_bytes }
     }
 }
 
 /// The steps of the journal that the rows on disk have not taken.
-#[derive(Default)]
 struct Replay {
+    /// The rows on disk stand after this step.
+    after: u64,
     last: u64,
+    /// Where the last step leads.
+    to: Option<BlockId>,
     steps: Vec<JournalStep>,
 }
 
 impl Replay {
     fn visit(&mut self, first: u64, steps: &[JournalStep]) -> Result<(), String> {
-        if self.last != 0 && first != self.last + 1 {
+        if self.to.is_none() && first > self.after + 1 {
+            return Err(format!(
+                "the journal begins with step {first}, but the rows on disk stand after step {}",
+                self.after
+            ));
+        }
+        if self.to.is_some() && first != self.last + 1 {
             return Err(format!("step {first} follows step {}", self.last));
         }
-        self.last = first + steps.len() as u64 - 1;
-        self.steps.extend_from_slice(steps);
+        for (number, step) in (first..).zip(steps) {
+            (self.last, self.to) = (number, Some(step.to));
+            if number > self.after {
+                self.steps.push(*step);
+            }
+        }
         Ok(())
+    }
+
+    /// The rows must not be ahead of the journal.
+    fn check(&self, disk: &dyn Disk, journal: &Log) -> Result<(), OpenError> {
+        if self.after <= self.last {
+            return Ok(());
+        }
+        let end = journal.end();
+        Err(OpenError::Damaged {
+            place: disk.place(),
+            file: journal.file_name(end.segment),
+            offset: u64::from(end.offset),
+            what: format!(
+                "the journal ends with step {}, but the rows on disk stand after step {}",
+                self.last, self.after
+            ),
+            hint: HINT_RESTORE,
+        })
     }
 }
 
@@ -159,28 +235,18 @@ impl Store for DiskStore {
 
     fn apply(&mut self, step: &Step) {
         debug_assert!(self.applied < self.journaled, "a step is applied after it is in the journal");
-        self.shared.table.apply(step);
+        self.window_bytes += self.shared.table.apply(step);
         self.applied += 1;
         self.head = Some(step.to);
     }
 
     fn maintenance(&mut self) -> Option<Task> {
-        None
+        let full = self.window_bytes >= self.shared.options.window_bytes as isize;
+        self.shared.next_task(self.applied, full, &mut self.window_bytes)
     }
 
     fn sync(&mut self) -> Result<(), Fault> {
-        self.shared.sync().map(drop)
-    }
-}
-
-impl Shared {
-    /// Bodies, then records, then the journal: a step that survives has its block.
-    fn sync(&self) -> Result<MarkList, Fault> {
-        let marks = [self.library.bodies.sync()?, self.records.sync()?, self.library.journal.sync()?];
-        // Only advice for the next start: what it speaks of is safe.
-        if let Err(error) = self.marks.set(marks) {
-            tracing::debug!(%error, "cannot write how far the logs are synced");
-        }
-        Ok(marks)
+        self.shared.upkeep.take_failure()?;
+        self.shared.sync()
     }
 }

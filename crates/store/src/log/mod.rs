@@ -146,6 +146,17 @@ impl Log {
         Ok(Span { at: Position { offset, ..start }, len: body.len() as u32, crc: body_crc })
     }
 
+    /// Ends the current segment and returns the number of the next.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the disk.
+    pub(crate) fn begin_segment(&self) -> Result<u32, Fault> {
+        self.check_failed()?;
+        let mut tail = self.tail.lock();
+        self.roll(&mut tail).map_err(|error| self.fault(tail.end.segment + 1, "cannot create", &error))?;
+        Ok(tail.end.segment)
+    }
+
     /// Begins the next segment.
     fn roll(&self, tail: &mut Tail) -> io::Result<()> {
         if tail.torn
@@ -222,10 +233,9 @@ impl Log {
         self.check_failed()?;
         let mut synced = self.synced.lock();
         let end = self.end();
-        let (first_segment, files): (u32, Vec<_>) = {
+        let files: Vec<_> = {
             let segments = self.segments.read();
-            let first = segments.first_key_value().map_or(end.segment, |(&number, _)| number);
-            (first, segments.range(synced.segment..=end.segment).map(|(&n, f)| (n, Arc::clone(f))).collect())
+            segments.range(synced.segment..=end.segment).map(|(&n, file)| (n, Arc::clone(file))).collect()
         };
         if end > *synced {
             for (number, file) in files {
@@ -237,25 +247,32 @@ impl Log {
             synced.map_err(|error| self.give_up(self.fault(end.segment, "cannot sync", &error)))?;
         }
         *synced = end.max(*synced);
-        Ok(Mark { first_segment, synced: Some(*synced) })
+        Ok(Mark { first_segment: None, synced: Some(*synced) })
     }
 
-    /// Removes whole segments before `segment`; returns how many.
+    /// Removes whole segments before `segment`.
     ///
     /// # Errors
     /// Those of the disk.
-    pub(crate) fn remove_before(&self, segment: u32) -> io::Result<usize> {
-        let mut removed = 0;
+    pub(crate) fn remove_before(&self, segment: u32) -> io::Result<()> {
         while let Some(number) = self.first_segment_before(segment) {
             self.disk.remove(&segment::file_name(self.options.name, number))?;
             self.segments.write().remove(&number);
-            removed += 1;
         }
-        Ok(removed)
+        Ok(())
     }
 
     fn first_segment_before(&self, segment: u32) -> Option<u32> {
         self.segments.read().range(..segment).next().map(|(&number, _)| number)
+    }
+
+    pub(crate) fn file_name(&self, segment: u32) -> String {
+        segment::file_name(self.options.name, segment)
+    }
+
+    /// Whether a sync failed, so that nothing more is written.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.lock().is_some()
     }
 
     fn fault(&self, segment: u32, what: &str, error: &io::Error) -> Fault {

@@ -19,8 +19,6 @@ pub(crate) struct Entry<'a> {
     pub(crate) head: &'a [u8],
     /// Where the large part lies.
     pub(crate) body: Span,
-    /// Where the record begins.
-    pub(crate) at: Position,
 }
 
 /// A log after a crash: what is left, and where it goes on.
@@ -59,29 +57,29 @@ pub(super) fn recover(
 impl Recovery<'_> {
     fn run(&self, visit: Visit<'_>) -> Result<Recovered, OpenError> {
         let mut numbers = self.numbers()?;
-        let first = numbers.first().copied().unwrap_or(self.mark.first_segment);
+        let first = self.mark.first_segment.or(numbers.first().copied()).unwrap_or(0);
         let mut recovered =
             Recovered { segments: BTreeMap::new(), end: Position { segment: first, offset: 0 }, chain: 0 };
-        let mut stop: Option<Stop> = None;
+        let mut what = None;
         while let Some(&number) = numbers.first() {
-            let file =
-                self.disk.open(&self.name(number), false).map_err(|error| self.failed(number, error))?;
-            let next = self.scan(&recovered, number, file.as_ref(), visit)?;
-            if let Some(what) = next.what
-                && next.at.offset == 0
-            {
-                stop = Some(Stop { at: recovered.end, chain: recovered.chain, what: Some(what) });
+            if recovered.segments.is_empty() && number != first {
+                what = Some("the first segment is gone");
+                break;
+            }
+            let file = self.disk.open(&self.name(number), false);
+            let file = file.map_err(|error| self.failed(number, error))?;
+            let stop = self.scan(&recovered, number, file.as_ref(), visit)?;
+            what = stop.what;
+            if stop.at.offset == 0 {
                 break;
             }
             numbers.remove(0);
             recovered.segments.insert(number, file);
-            (recovered.end, recovered.chain) = (next.at, next.chain);
-            if next.what.is_some() {
-                stop = Some(next);
+            (recovered.end, recovered.chain) = (stop.at, stop.chain);
+            if what.is_some() {
                 break;
             }
         }
-        let what = stop.and_then(|stop| stop.what);
         if self.mark.synced.is_some_and(|synced| recovered.end < synced) {
             return Err(self.damaged(recovered.end, what.unwrap_or("the rest of the log is gone")));
         }
@@ -97,10 +95,11 @@ impl Recovery<'_> {
         let mut numbers: Vec<_> =
             names.iter().filter_map(|name| segment::file_number(self.options.name, name)).collect();
         numbers.sort_unstable();
-        for &old in numbers.iter().filter(|&&number| number < self.mark.first_segment) {
+        let first = self.mark.first_segment.unwrap_or(0);
+        for &old in numbers.iter().filter(|&&number| number < first) {
             self.disk.remove(&self.name(old)).map_err(|error| self.failed(old, error))?;
         }
-        numbers.retain(|&number| number >= self.mark.first_segment);
+        numbers.retain(|&number| number >= first);
         Ok(numbers)
     }
 
@@ -273,6 +272,6 @@ impl<'f> Reader<'f> {
         if bytes.len() < body_at as usize || crc32c::crc32c_append(chain, &bytes[4..]) != stored {
             return Ok(Record::Bad("the checksum does not match"));
         }
-        Ok(Record::Good { entry: Entry { head: &bytes[FIXED_BYTES..], body, at }, chain: stored, next })
+        Ok(Record::Good { entry: Entry { head: &bytes[FIXED_BYTES..], body }, chain: stored, next })
     }
 }

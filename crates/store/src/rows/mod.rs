@@ -1,32 +1,73 @@
 //! The newest version of every row.
+//!
+//! ```text
+//! point tables     256 shards: active window ─ frozen window ─ index (14 bytes per row) ──▶ value log
+//! ordered tables   one map in memory
+//! on disk          values-*  rows;  index-*  what is where, after which step
+//! ```
+//!
+//! Invariants:
+//! - `index-*` is the truth of what is on disk: a checkpoint, then one record per flush or compaction; it names the step
+//!   after which the rows stood so, and that step was synced in the journal before;
+//! - a row is found in the first of active, frozen and index that knows its key.
+//!
+//! Start reading at [`Table`], then [`shard`], then [`index`].
 
+mod compact;
+mod flush;
+mod index;
 mod ordered;
+mod place;
 mod shard;
+mod values;
 
-use chainwright_chain::{Change, Fault, Row, Rows, Step, TableId, TableSpec, Value};
+use std::hash::Hasher;
+use std::sync::Arc;
+
+use chainwright_chain::{Fault, Row, Rows, Step, TableId, TableSpec, Value};
 use parking_lot::RwLock;
 use siphasher::sip::SipHasher13;
-use std::hash::Hasher;
 
+use crate::disk::Disk;
 use crate::format::HashKey;
 use crate::library::is_ordered;
+pub(crate) use flush::Frozen;
+pub(crate) use index::Index;
 use ordered::Ordered;
-use shard::{Shard, WindowRow};
+pub(crate) use ordered::OrderedChange;
+use place::Move;
+pub(crate) use place::SEGMENT_BYTES_MAX;
+use shard::{Shard, Sought, Window};
+use values::{Found, Values};
 
 /// Power of two; a flush holds one of them for well under a millisecond.
 const SHARDS: usize = 256;
+
+/// Changes of the index, one list per shard.
+type Moves = Vec<Vec<Move>>;
 
 pub(crate) struct Table {
     tables: &'static [TableSpec],
     hash_key: HashKey,
     shards: Box<[RwLock<Shard>]>,
     ordered: RwLock<Ordered>,
+    values: Values,
 }
 
 impl Table {
-    pub(crate) fn new(tables: &'static [TableSpec], hash_key: HashKey) -> Self {
-        let shards = (0..SHARDS).map(|_| RwLock::new(Shard::default())).collect();
-        Self { tables, hash_key, shards, ordered: RwLock::new(Ordered::new(tables.len())) }
+    pub(crate) fn new(
+        tables: &'static [TableSpec],
+        hash_key: HashKey,
+        disk: Arc<dyn Disk>,
+        segment_bytes: u64,
+    ) -> Self {
+        Self {
+            tables,
+            hash_key,
+            shards: (0..SHARDS).map(|_| RwLock::new(Shard::default())).collect(),
+            ordered: RwLock::new(Ordered::new(tables.len())),
+            values: Values::new(disk, segment_bytes),
+        }
     }
 
     fn tag(&self, table: TableId, key: &[u8]) -> u64 {
@@ -36,23 +77,66 @@ impl Table {
     }
 
     /// Bits that neither choose the bucket nor fill the control byte of a hash table.
-    fn shard(&self, tag: u64) -> &RwLock<Shard> {
-        &self.shards[(tag >> 40) as usize % SHARDS]
+    fn shard_of(tag: u64) -> usize {
+        (tag >> 40) as usize % SHARDS
     }
 
-    pub(crate) fn apply(&self, step: &Step) {
+    fn shard(&self, tag: u64) -> &RwLock<Shard> {
+        &self.shards[Self::shard_of(tag)]
+    }
+
+    /// Moves the rows and returns by how many bytes the window grew.
+    pub(crate) fn apply(&self, step: &Step) -> isize {
+        let mut grown = 0;
         for change in step.delta.iter() {
             if is_ordered(self.tables, change.table) {
-                self.ordered.write().set(change.table, change.key, change.new);
+                grown += self.ordered.write().set(change.table, change.key, change.new);
             } else {
-                self.apply_point(change);
+                let tag = self.tag(change.table, change.key);
+                grown += self.shard(tag).write().set(tag, change);
+            }
+        }
+        grown
+    }
+
+    /// Starts a new window; the ordered rows of the old one are returned.
+    pub(crate) fn freeze(&self) -> Vec<OrderedChange> {
+        for shard in &self.shards {
+            shard.write().freeze();
+        }
+        self.ordered.write().freeze()
+    }
+
+    fn frozen(&self, shard: usize) -> Option<Arc<Window>> {
+        self.shards[shard].read().frozen()
+    }
+
+    /// Lets the index take over from the frozen window.
+    fn retire(&self, moves: &Moves) {
+        for (shard, moves) in self.shards.iter().zip(moves) {
+            // Dropped outside the lock: it may hold thousands of rows.
+            let retired = shard.write().retire(moves);
+            drop(retired);
+        }
+    }
+
+    /// Changes the index alone.
+    fn relocate(&self, moves: &Moves) {
+        for (shard, moves) in self.shards.iter().zip(moves).filter(|(_, moves)| !moves.is_empty()) {
+            let mut shard = shard.write();
+            for change in moves {
+                shard.change_index(*change);
             }
         }
     }
 
-    fn apply_point(&self, change: Change<'_>) {
-        let tag = self.tag(change.table, change.key);
-        self.shard(tag).write().set(tag, change);
+    /// Bytes of memory of the window and of the index of the point tables.
+    pub(crate) fn memory(&self) -> (usize, usize) {
+        let sum = |(window, index), shard: &RwLock<Shard>| {
+            let more = shard.read().memory();
+            (window + more.0, index + more.1)
+        };
+        self.shards.iter().fold((0, 0), sum)
     }
 }
 
@@ -62,7 +146,26 @@ impl Rows for Table {
             return Ok(self.ordered.read().get(table, key));
         }
         let tag = self.tag(table, key);
-        Ok(self.shard(tag).read().window(tag, table, key).and_then(WindowRow::value))
+        let mut moved = None;
+        'again: loop {
+            let sought = self.shard(tag).read().seek(tag, table, key);
+            let places = match sought {
+                Sought::Known(value) => return Ok(value),
+                Sought::OnDisk(places) => places,
+            };
+            for place in places {
+                match self.values.read(place, table, key)? {
+                    Found::Value(value) => return Ok(Some(value)),
+                    Found::OtherKey => {}
+                    Found::Moved if moved != Some(place) => {
+                        moved = Some(place);
+                        continue 'again;
+                    }
+                    Found::Moved => return Err(self.values.fault(place, "is gone")),
+                }
+            }
+            return Ok(None);
+        }
     }
 
     fn range(&self, table: TableId, from: &[u8], to: Option<&[u8]>, limit: usize) -> Result<Vec<Row>, Fault> {

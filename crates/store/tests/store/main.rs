@@ -3,4 +3,6 @@
 #![allow(missing_docs, reason = "a test")]
 
 mod basics;
+mod crashes;
+mod damage;
 mod model;

@@ -19,7 +19,13 @@ pub(crate) fn identity() -> Identity {
 
 /// Small enough that every mechanism is at work within a few blocks.
 pub(crate) fn small() -> Options {
-    Options { segment_bytes: 2_000, window_bytes: 1_500, hash_key: Some((1, 2)) }
+    Options {
+        segment_bytes: 2_000,
+        window_bytes: 1_500,
+        checkpoint_bytes: 1_000,
+        journal_steps_min: None,
+        hash_key: Some((1, 2)),
+    }
 }
 
 pub(crate) fn open(disk: impl Disk) -> Result<DiskStore, OpenError> {
@@ -46,12 +52,13 @@ impl Random {
 pub(crate) struct Model {
     /// Blocks from genesis to the head, with the state after each.
     pub(crate) chain: Vec<(BlockId, Delta, State)>,
-    made: u64,
+    /// Every block ever made, undone ones included.
+    pub(crate) made: Vec<(BlockId, Delta)>,
 }
 
 impl Model {
     pub(crate) fn new() -> Self {
-        Self { chain: Vec::new(), made: 0 }
+        Self { chain: Vec::new(), made: Vec::new() }
     }
 
     pub(crate) fn state(&self) -> State {
@@ -86,9 +93,9 @@ impl Model {
                 None => drop(state.remove(&place)),
             }
         }
-        self.made += 1;
         let mut id = [7; 32];
-        id[..8].copy_from_slice(&self.made.to_le_bytes());
+        id[..8].copy_from_slice(&(self.made.len() as u64 + 1).to_le_bytes());
+        self.made.push((BlockId(id), delta.clone()));
         let from = self.head().unwrap_or(BlockId::ZERO);
         self.chain.push((BlockId(id), delta.clone(), state));
         Step { from, to: BlockId(id), delta, receipts: receipts_of(BlockId(id)) }

@@ -1,0 +1,77 @@
+//! Asking a node to stop, from anywhere, once.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::watch;
+
+/// A request to stop that everybody can make and everybody can wait for.
+#[derive(Clone, Debug)]
+pub struct Shutdown {
+    requested: Arc<watch::Sender<bool>>,
+    failure: Arc<OnceLock<String>>,
+}
+
+impl Shutdown {
+    /// Nobody has asked yet.
+    pub fn new() -> Self {
+        Self { requested: Arc::new(watch::Sender::new(false)), failure: Arc::default() }
+    }
+
+    /// Asks to stop.
+    pub fn request(&self) {
+        self.requested.send_replace(true);
+    }
+
+    /// Asks to stop because something of ours failed. The first reason is kept.
+    pub fn fail(&self, reason: impl Into<String>) {
+        let _ = self.failure.set(reason.into());
+        self.request();
+    }
+
+    /// Whether somebody has asked.
+    pub fn is_requested(&self) -> bool {
+        *self.requested.borrow()
+    }
+
+    /// Why the node has to stop, when a failure is the reason.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
+    }
+
+    /// Resolves when somebody asks.
+    pub async fn requested(&self) {
+        // The sender lives as long as `self`: waiting cannot fail.
+        let _ = self.requested.subscribe().wait_for(|requested| *requested).await;
+    }
+
+    /// Also asks to stop when the process is told to: Ctrl-C, and SIGTERM where there is one. Needs a running runtime.
+    ///
+    /// # Errors
+    /// When the system does not let us listen to signals.
+    pub fn listen_to_signals(&self) -> std::io::Result<()> {
+        let shutdown = self.clone();
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let mut terminate = signal(SignalKind::terminate())?;
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            tokio::spawn(async move {
+                tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+                shutdown.request();
+            });
+        }
+        #[cfg(not(unix))]
+        tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                shutdown.request();
+            }
+        });
+        Ok(())
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self::new()
+    }
+}

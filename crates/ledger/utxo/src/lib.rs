@@ -20,12 +20,14 @@ pub mod coin;
 pub mod hash;
 mod ledger;
 pub mod merkle;
+pub mod muhash;
 pub mod params;
 pub mod pool;
 pub mod rules;
 pub mod script;
 mod script_cache;
 pub mod sighash;
+pub mod statistics;
 pub mod tx;
 
 pub use ledger::{Receipts, Utxo};

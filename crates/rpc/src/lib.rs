@@ -16,6 +16,7 @@
 //! Start reading at [`Server::start`], then [`Dialect`], then [`bitcoin::BitcoinDialect`].
 
 mod auth;
+pub mod bitcoin;
 mod dialect;
 mod error;
 mod host;

@@ -44,16 +44,16 @@ fn latency_histogram() -> Histogram {
 
 /// A call that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ActiveCall {
+pub(crate) struct ActiveCall {
     /// The method.
-    pub method: &'static str,
+    pub(crate) method: &'static str,
     /// When it began, by [`Host::monotonic_us`].
-    pub started_us: u64,
+    pub(crate) started_us: u64,
 }
 
 /// Counts, latencies, and the calls that run now.
 #[derive(Clone)]
-pub struct CallMetrics {
+pub(crate) struct CallMetrics {
     calls: Family<CallLabels, Counter>,
     latency: Family<MethodLabels, Histogram, fn() -> Histogram>,
     active: Arc<Mutex<HashMap<u64, ActiveCall>>>,
@@ -73,7 +73,7 @@ impl CallMetrics {
     }
 
     /// The calls that run now, the oldest first.
-    pub fn active(&self) -> Vec<ActiveCall> {
+    pub(crate) fn active(&self) -> Vec<ActiveCall> {
         let mut calls: Vec<_> = self.active.lock().iter().map(|(id, call)| (*id, call.clone())).collect();
         calls.sort_by_key(|(id, _)| *id);
         calls.into_iter().map(|(_, call)| call).collect()

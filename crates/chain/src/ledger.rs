@@ -117,8 +117,8 @@ pub trait Ledger: Send + Sync + Sized + 'static {
     type Block: Block<Header = Self::Header, Tx = Self::Tx>;
     /// What [`Ledger::prepare`] proves.
     type Facts: Send + Sync + 'static;
-    /// What [`Ledger::execute`] reports; kept in the journal.
-    type Receipts: Codec + Send + Sync + 'static;
+    /// What [`Ledger::execute`] reports; kept in the journal. The default is what genesis reports.
+    type Receipts: Codec + Default + Send + Sync + 'static;
     /// A resident structure that follows deltas; [`crate::NoIndex`] where headers carry no root.
     type Index: Index;
     /// Transactions that wait for a block.

@@ -80,7 +80,8 @@ impl<L: Ledger> Driver<L> {
 fn write_genesis<L: Ledger>(parts: &mut Parts<L>, genesis: &L::Block, delta: Delta) -> Result<(), Fault> {
     let id = genesis.header().id();
     parts.store.put_body(id, Height::GENESIS, &genesis.to_bytes())?;
-    let step = Step { from: BlockId::ZERO, to: id, delta, receipts: Bytes::new() };
+    let receipts = Bytes::from(L::Receipts::default().to_bytes());
+    let step = Step { from: BlockId::ZERO, to: id, delta, receipts };
     parts.store.journal(core::slice::from_ref(&step))?;
     parts.store.apply(&step);
     parts.store.sync()

@@ -3,10 +3,12 @@
 use chainwright_chain::{Reject, View};
 use chainwright_utxo::Utxo;
 use chainwright_utxo::coin::{Coin, coin};
+use chainwright_utxo::hash::BlockHash;
+use chainwright_utxo::statistics::{CoinsHash, statistics};
 use chainwright_utxo::tx::OutPoint;
 use serde_json::{Value, json};
 
-use super::encode::txid;
+use super::encode::{Object, put, txid};
 use super::{BitcoinNode, Entry, hash_param, reject_text, show_block};
 use crate::error::{Answer, RpcError, code};
 use crate::method::{Call, Kind, Parameter};
@@ -28,6 +30,28 @@ pub(super) const METHODS: &[Entry] = &[
         ],
         description: "Returns details about an unspent transaction output.\n",
         run: tx_out,
+    },
+    Entry {
+        category: "blockchain",
+        name: "gettxoutsetinfo",
+        parameters: &[
+            Parameter::optional(
+                "hash_type",
+                Kind::String,
+                "\"hash_serialized_3\"",
+                "Which UTXO set hash should be calculated. Options: 'hash_serialized_3' (the legacy algorithm), 'muhash', 'none'.",
+            ),
+            Parameter::optional(
+                "hash_or_height",
+                Kind::Any,
+                "the current best block",
+                "The block hash or height of the target height (only available with coinstatsindex).",
+            ),
+            Parameter::optional("use_index", Kind::Bool, "true", "Use coinstatsindex, if available."),
+        ],
+        description: "Returns statistics about the unspent transaction output set.\n\
+                      Note this call may take some time if you are not using coinstatsindex.\n",
+        run: coins_info,
     },
     Entry {
         category: "blockchain",
@@ -113,6 +137,46 @@ fn tx_out(node: &BitcoinNode, call: &Call) -> Answer {
         "scriptPubKey": node.script_json(coin.output.script_pubkey.as_bytes()),
         "coinbase": coin.is_coinbase,
     }))
+}
+
+/// Looks at all coins of the head as it stands now; the chain goes on meanwhile.
+fn coins_info(node: &BitcoinNode, call: &Call) -> Answer {
+    let word = call.text(0).unwrap_or("hash_serialized_3");
+    let kind = match word {
+        "hash_serialized_3" => CoinsHash::Serialized3,
+        "muhash" => CoinsHash::MuHash,
+        "none" => CoinsHash::None,
+        other => return Err(RpcError::parameter(format!("'{other}' is not a valid hash_type"))),
+    };
+    if !call.param(1).is_null() {
+        let message = "Querying specific block heights requires coinstatsindex";
+        return Err(RpcError::parameter(message));
+    }
+    let head = node.published().head();
+    let found = statistics(&head, kind)?;
+    let mut object = Object::new();
+    put(
+        &mut object,
+        [
+            ("height", head.headers.height().0.into()),
+            ("bestblock", show_block(&head.headers).into()),
+            ("txouts", found.coins.into()),
+            ("bogosize", found.bogosize.into()),
+        ],
+    );
+    if let Some(hash) = found.hash {
+        put(&mut object, [(word, BlockHash(hash).to_string().into())]);
+    }
+    let size = node.host.size_on_disk_bytes().map_err(|error| RpcError::misc(error.to_string()))?;
+    put(
+        &mut object,
+        [
+            ("total_amount", amount(found.total.0)),
+            ("transactions", found.transactions.into()),
+            ("disk_size", size.into()),
+        ],
+    );
+    Ok(object.into())
 }
 
 impl BitcoinNode {

@@ -232,7 +232,8 @@ impl<L: Ledger> Protocol<L> {
                 }
             }
             Input::Disconnected { peer } => self.forget_peer(peer),
-            Input::Tick => self.tick(),
+            // Whatever is due is done below, after any input.
+            Input::Tick => {}
             Input::HeadersImported { token, result } => self.headers_imported(token, result),
             Input::BlockImported { token, result } => self.block_imported(token, result),
             Input::TransactionSubmitted { token, result } => self.transaction_submitted(token, result),

@@ -5,13 +5,13 @@ use chainwright_chain::{Ledger, Notice};
 use super::{ConnectionKind, PeerId, Protocol, SECOND};
 use crate::message::Message;
 
-/// Longest time between two ticks while there is anything to do, in milliseconds.
+/// Time between two looks at everything that depends on time, in milliseconds.
 const TICK: u64 = SECOND;
 
 impl<L: Ledger> Protocol<L> {
     /// When [`super::Input::Tick`] is due at the latest, in milliseconds since 1970.
     pub fn wake_at(&self) -> u64 {
-        let mut at = self.now + TICK;
+        let mut at = self.next_tick_at;
         if self.downloads.refill_all {
             at = at.min(self.downloads.refill_at.max(self.now));
         }
@@ -33,7 +33,8 @@ impl<L: Ledger> Protocol<L> {
         at
     }
 
-    pub(super) fn tick(&mut self) {
+    fn tick(&mut self) {
+        self.next_tick_at = self.now + TICK;
         self.update_initial_download();
         self.downloads.retry_at.retain(|_, at| *at > self.now);
         let ids: Vec<PeerId> = self.peers.keys().copied().collect();
@@ -53,6 +54,9 @@ impl<L: Ledger> Protocol<L> {
 
     /// Everything that may have become possible by the last input.
     pub(super) fn progress(&mut self) {
+        if self.now >= self.next_tick_at {
+            self.tick();
+        }
         let ids: Vec<PeerId> = self.peers.keys().copied().collect();
         for id in &ids {
             self.serve(*id);

@@ -1,0 +1,8 @@
+//! Protocols that talk to each other over links in memory, each beside a real driver. Everything from seeds, no sleeping.
+
+#[path = "../../../chain/tests/support/mod.rs"]
+mod support;
+
+mod chains;
+mod frames;
+mod harness;

@@ -16,13 +16,18 @@ use chainwright_utxo::pool::TransactionPool;
 use chainwright_utxo::script::{Script, witness_script_pubkey};
 use chainwright_utxo::tx::Transaction;
 
+/// Values by table and key.
+type Map = HashMap<(TableId, Vec<u8>), Vec<u8>>;
+
+const HEALTHY: &str = "no test panics while it holds the rows";
+
 /// Rows in a map.
 #[derive(Default)]
-pub(crate) struct MemoryRows(RwLock<HashMap<(TableId, Vec<u8>), Vec<u8>>>);
+pub(crate) struct MemoryRows(RwLock<Map>);
 
 impl MemoryRows {
     fn apply(&self, delta: &Delta) {
-        let mut rows = self.0.write().unwrap();
+        let mut rows = self.0.write().expect(HEALTHY);
         for change in delta.iter() {
             let key = (change.table, change.key.to_vec());
             assert_eq!(rows.get(&key).map(Vec::as_slice), change.old, "a delta knows what was there");
@@ -35,13 +40,13 @@ impl MemoryRows {
 
     /// Everything, to compare.
     pub(crate) fn all(&self) -> std::collections::BTreeMap<(TableId, Vec<u8>), Vec<u8>> {
-        self.0.read().unwrap().iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+        self.0.read().expect(HEALTHY).iter().map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 }
 
 impl Rows for MemoryRows {
     fn get(&self, table: TableId, key: &[u8]) -> Result<Option<Value>, Fault> {
-        Ok(self.0.read().unwrap().get(&(table, key.to_vec())).map(|value| Value::from_slice(value)))
+        Ok(self.0.read().expect(HEALTHY).get(&(table, key.to_vec())).map(|value| Value::from_slice(value)))
     }
 
     fn range(&self, _: TableId, _: &[u8], _: Option<&[u8]>, _: usize) -> Result<Vec<Row>, Fault> {
@@ -49,7 +54,7 @@ impl Rows for MemoryRows {
     }
 
     fn scan(&self, table: TableId, visit: Visit<'_>) -> Result<(), Fault> {
-        let rows = self.0.read().unwrap();
+        let rows = self.0.read().expect(HEALTHY);
         rows.iter().filter(|((at, _), _)| *at == table).try_for_each(|((_, key), value)| visit(key, value))
     }
 }

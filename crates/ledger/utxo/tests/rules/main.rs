@@ -1,5 +1,10 @@
 //! The ledger behind the seam: whole chains, every reject word, the pool, statistics.
 
 mod chain;
+mod coins;
+mod mainnet;
 mod mining;
+mod model;
+mod pool;
 mod spend;
+mod words;

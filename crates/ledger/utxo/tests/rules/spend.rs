@@ -1,7 +1,10 @@
 //! Transactions that spend what [`crate::chain::anyone`] may spend.
 
 use chainwright_utxo::amount::Amount;
-use chainwright_utxo::tx::{OutPoint, Transaction, TransactionParts, TxIn, TxOut};
+use chainwright_utxo::block::Block;
+use chainwright_utxo::build::commit_to_witnesses;
+use chainwright_utxo::script::Script;
+use chainwright_utxo::tx::{OutPoint, Transaction, TransactionParts, TxIn, TxOut, Witness};
 
 use crate::chain::{Chain, anyone, anyone_witness};
 
@@ -15,7 +18,7 @@ pub(crate) fn coinbase_of(chain: &Chain, height: u32) -> OutPoint {
 pub(crate) fn parts(coins: &[OutPoint], amounts: &[Amount]) -> TransactionParts {
     let input = |coin: &OutPoint| TxIn {
         previous_output: *coin,
-        script_sig: Default::default(),
+        script_sig: Script::default(),
         sequence: u32::MAX - 2,
         witness: anyone_witness(),
     };
@@ -31,4 +34,42 @@ pub(crate) fn parts(coins: &[OutPoint], amounts: &[Amount]) -> TransactionParts 
 /// The transaction of these [`parts`].
 pub(crate) fn pay(coins: &[OutPoint], amounts: &[Amount]) -> Transaction {
     Transaction::new(parts(coins, amounts))
+}
+
+/// A block on the chain's head with these transactions, its commitments right.
+pub(crate) fn block_of(chain: &Chain, transactions: Vec<Transaction>) -> Block {
+    let mut block = chain.build(&anyone());
+    block.transactions.truncate(1);
+    block.transactions.extend(transactions);
+    remade(block, |_| {})
+}
+
+/// The block with another coinbase, all commitments made anew.
+pub(crate) fn remade(mut block: Block, change: impl FnOnce(&mut TransactionParts)) -> Block {
+    let mut coinbase = block.transactions[0].parts().clone();
+    if let Some(index) = block.witness_commitment_index() {
+        coinbase.outputs.remove(index);
+    }
+    coinbase.inputs[0].witness = Witness::default();
+    change(&mut coinbase);
+    block.transactions[0] = Transaction::new(coinbase);
+    commit_to_witnesses(&mut block);
+    with_root(block)
+}
+
+/// The block with the Merkle root of what is in it.
+pub(crate) fn with_root(mut block: Block) -> Block {
+    block.header.merkle_root = block.merkle_root().root;
+    block
+}
+
+/// A transaction that spends these coins, changed.
+pub(crate) fn pay_with(
+    coins: &[OutPoint],
+    amounts: &[Amount],
+    change: impl FnOnce(&mut TransactionParts),
+) -> Transaction {
+    let mut parts = parts(coins, amounts);
+    change(&mut parts);
+    Transaction::new(parts)
 }

@@ -13,7 +13,7 @@ use chainwright_chain::{
     BlockId, Bodies, Connected, Delta, Fault, Height, Step, TableId, TableKind, TableSpec,
 };
 use hashbrown::HashMap;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::log::{Entry, Log, Position, Span};
 use crate::marks::{JOURNAL, Mark, Marks};
@@ -47,6 +47,8 @@ pub(crate) struct Library {
     pub(crate) bodies: Log,
     pub(crate) journal: Log,
     pub(crate) catalogue: RwLock<Catalogue>,
+    /// Kept, because asking the system for a megabyte per block is slow.
+    pub(crate) scratch: Mutex<Vec<u8>>,
 }
 
 impl Library {
@@ -66,7 +68,8 @@ impl Library {
     /// Writes a group of steps of which the first has the number `first`.
     pub(crate) fn put_steps(&self, first: u64, steps: &[Step]) -> Result<(), Fault> {
         let mut listed = self.describe(steps);
-        let mut body = Vec::new();
+        let mut body = self.scratch.lock();
+        body.clear();
         for (step, listed) in steps.iter().zip(&mut listed) {
             let start = body.len();
             step.delta.encode(&mut body);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chainwright_chain::{BlockId, Bodies, Fault, Height, Rows, Step, Store, Task};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::disk::Disk;
 use crate::error::{HINT_RESTORE, OpenError};
@@ -89,7 +89,8 @@ impl DiskStore {
         };
         let journal = Log::open(Arc::clone(&disk), log("journal"), marks.get(JOURNAL), visit)?;
         replay.check(disk.as_ref(), &journal)?;
-        let library = Library { tables: identity.tables, bodies, journal, catalogue: RwLock::new(catalogue) };
+        let (tables, catalogue) = (identity.tables, RwLock::new(catalogue));
+        let library = Library { tables, bodies, journal, catalogue, scratch: Mutex::default() };
         let (library, upkeep) = (Arc::new(library), Upkeep::new(index));
         let shared = Arc::new(Shared { disk, options, library, records, table, marks, upkeep });
         let (applied, journaled, head) = (replay.after, replay.last, replay.to);

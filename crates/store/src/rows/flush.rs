@@ -4,10 +4,13 @@ use chainwright_chain::Fault;
 
 use super::index::Commit;
 use super::place::{Move, Place};
-use super::shard::WindowRow;
 use super::values::{Found, ValueWriter};
+use super::window::WindowRow;
 use super::{Index, Moves, OrderedChange, SHARDS, Table};
 use crate::marks::Marks;
+
+/// Rows looked up under one lock.
+const LOOKUPS: usize = 64;
 
 /// A window that is on its way to disk. Its point rows are in the shards.
 pub(crate) struct Frozen {
@@ -45,14 +48,25 @@ impl Table {
                 continue;
             };
             let mut moves = Vec::with_capacity(window.len());
-            for row in window.iter() {
-                let old = self.place_on_disk(shard, row)?;
-                let mut new = None;
-                if row.exists {
-                    new = Some(writer.append_row(row.table, row.key(), row.value())?);
-                }
-                if old.is_some() || new.is_some() {
-                    moves.push(Move { tag: row.tag, old, new });
+            let rows: Vec<_> = window.iter().collect();
+            for rows in rows.chunks(LOOKUPS) {
+                let places: Vec<_> = {
+                    let shard = self.shards[shard].read();
+                    rows.iter().map(|row| shard.only_place(row.tag)).collect()
+                };
+                for (row, place) in rows.iter().zip(places) {
+                    let key = window.key(row);
+                    let old = match place {
+                        Ok(place) if row.covers || place.is_none() => place,
+                        _ => self.place_of(shard, row, key)?,
+                    };
+                    let mut new = None;
+                    if row.exists {
+                        new = Some(writer.append_row(row.table, key, window.value(row))?);
+                    }
+                    if old.is_some() || new.is_some() {
+                        moves.push(Move { tag: row.tag, old, new });
+                    }
                 }
             }
             all.push(moves);
@@ -60,14 +74,11 @@ impl Table {
         Ok(all)
     }
 
-    /// Where the index has the row's key. The key itself is read only if the tag alone cannot tell.
-    fn place_on_disk(&self, shard: usize, row: &WindowRow) -> Result<Option<Place>, Fault> {
+    /// Where the index has the row's key, when its tag alone cannot tell.
+    fn place_of(&self, shard: usize, row: &WindowRow, key: &[u8]) -> Result<Option<Place>, Fault> {
         let places = self.shards[shard].read().places(row.tag);
-        if row.covers && places.len() == 1 {
-            return Ok(places.first().copied());
-        }
         for place in places {
-            if matches!(self.values.read(place, row.table, row.key())?, Found::Value(_)) {
+            if matches!(self.values.read(place, row.table, key)?, Found::Value(_)) {
                 return Ok(Some(place));
             }
         }

@@ -18,13 +18,15 @@ mod flush;
 mod index;
 mod ordered;
 mod place;
+mod scan;
 mod shard;
 mod values;
+mod window;
 
 use std::hash::Hasher;
 use std::sync::Arc;
 
-use chainwright_chain::{Fault, Row, Rows, Step, TableId, TableSpec, Value};
+use chainwright_chain::{Fault, Row, Rows, Step, TableId, TableSpec, Value, Visit};
 use parking_lot::RwLock;
 use siphasher::sip::SipHasher13;
 
@@ -37,8 +39,9 @@ use ordered::Ordered;
 pub(crate) use ordered::OrderedChange;
 use place::Move;
 pub(crate) use place::SEGMENT_BYTES_MAX;
-use shard::{Shard, Sought, Window};
+use shard::{Shard, Sought};
 use values::{Found, Values};
+use window::Window;
 
 /// Power of two; a flush holds one of them for well under a millisecond.
 const SHARDS: usize = 256;
@@ -85,16 +88,37 @@ impl Table {
         &self.shards[Self::shard_of(tag)]
     }
 
-    /// Moves the rows and returns by how many bytes the window grew.
+    /// Moves the rows and returns by how many bytes the window grew. Each shard is locked once.
     pub(crate) fn apply(&self, step: &Step) -> isize {
         let mut grown = 0;
+        let mut changes = Vec::new();
+        let mut ends = [0_u32; SHARDS];
         for change in step.delta.iter() {
             if is_ordered(self.tables, change.table) {
                 grown += self.ordered.write().set(change.table, change.key, change.new);
             } else {
                 let tag = self.tag(change.table, change.key);
-                grown += self.shard(tag).write().set(tag, change);
+                ends[Self::shard_of(tag)] += 1;
+                changes.push((tag, change));
             }
+        }
+        let mut sum = 0;
+        for end in &mut ends {
+            (sum, *end) = (sum + *end, sum);
+        }
+        let mut order = vec![0_u32; changes.len()];
+        for (at, (tag, _)) in changes.iter().enumerate() {
+            let end = &mut ends[Self::shard_of(*tag)];
+            order[*end as usize] = at as u32;
+            *end += 1;
+        }
+        let mut start = 0;
+        for (shard, end) in self.shards.iter().zip(ends) {
+            let part = &order[start..end as usize];
+            if !part.is_empty() {
+                grown += shard.write().set(part.iter().map(|&at| changes[at as usize]));
+            }
+            start = end as usize;
         }
         grown
     }
@@ -130,28 +154,16 @@ impl Table {
         }
     }
 
-    /// Bytes of memory of the window and of the index of the point tables.
-    pub(crate) fn memory(&self) -> (usize, usize) {
-        let sum = |(window, index), shard: &RwLock<Shard>| {
-            let more = shard.read().memory();
-            (window + more.0, index + more.1)
-        };
-        self.shards.iter().fold((0, 0), sum)
-    }
-}
-
-impl Rows for Table {
-    fn get(&self, table: TableId, key: &[u8]) -> Result<Option<Value>, Fault> {
-        if is_ordered(self.tables, table) {
-            return Ok(self.ordered.read().get(table, key));
-        }
-        let tag = self.tag(table, key);
+    /// As [`Rows::get`], when tags collide or compaction moves the row away.
+    fn get_slowly(&self, tag: u64, table: TableId, key: &[u8]) -> Result<Option<Value>, Fault> {
         let mut moved = None;
         'again: loop {
-            let sought = self.shard(tag).read().seek(tag, table, key);
-            let places = match sought {
-                Sought::Known(value) => return Ok(value),
-                Sought::OnDisk(places) => places,
+            let places = {
+                let shard = self.shard(tag).read();
+                match shard.seek(tag, table, key) {
+                    Sought::Known(value) => return Ok(value),
+                    Sought::OnDisk(_) => shard.places(tag),
+                }
             };
             for place in places {
                 match self.values.read(place, table, key)? {
@@ -168,7 +180,42 @@ impl Rows for Table {
         }
     }
 
+    /// Bytes of memory of the window and of the index of the point tables.
+    pub(crate) fn memory(&self) -> (usize, usize) {
+        let sum = |(window, index), shard: &RwLock<Shard>| {
+            let more = shard.read().memory();
+            (window + more.0, index + more.1)
+        };
+        self.shards.iter().fold((0, 0), sum)
+    }
+}
+
+impl Rows for Table {
+    fn get(&self, table: TableId, key: &[u8]) -> Result<Option<Value>, Fault> {
+        if is_ordered(self.tables, table) {
+            return Ok(self.ordered.read().get(table, key));
+        }
+        let tag = self.tag(table, key);
+        let sought = self.shard(tag).read().seek(tag, table, key);
+        let place = match sought {
+            Sought::Known(value) => return Ok(value),
+            Sought::OnDisk(place) => place,
+        };
+        match self.values.read(place, table, key)? {
+            Found::Value(value) => Ok(Some(value)),
+            Found::OtherKey | Found::Moved => self.get_slowly(tag, table, key),
+        }
+    }
+
     fn range(&self, table: TableId, from: &[u8], to: Option<&[u8]>, limit: usize) -> Result<Vec<Row>, Fault> {
         Ok(self.ordered.read().range(table, from, to, limit))
+    }
+
+    fn scan(&self, table: TableId, visit: Visit<'_>) -> Result<(), Fault> {
+        if is_ordered(self.tables, table) {
+            self.scan_ordered(table, visit)
+        } else {
+            self.scan_points(table, visit)
+        }
     }
 }

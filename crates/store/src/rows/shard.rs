@@ -12,68 +12,16 @@ use std::sync::Arc;
 
 use chainwright_chain::{Change, TableId, Value};
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
-use smallvec::SmallVec;
 
 use super::place::{Move, Place, Slot};
-
-/// Bytes a row of the window costs beside its key and value.
-const ROW_BYTES: usize = size_of::<WindowRow>() + 24;
-
-/// A row that changed lately.
-pub(crate) struct WindowRow {
-    pub(crate) tag: u64,
-    /// The key, and the value if the row exists.
-    bytes: Box<[u8]>,
-    key_len: u32,
-    pub(crate) table: TableId,
-    pub(crate) exists: bool,
-    /// Whether an older layer holds a row of this key.
-    pub(crate) covers: bool,
-}
-
-impl WindowRow {
-    fn new(tag: u64, change: Change<'_>, covers: bool) -> Self {
-        let (key, value) = (change.key, change.new.unwrap_or_default());
-        let mut bytes = Vec::with_capacity(key.len() + value.len());
-        bytes.extend_from_slice(key);
-        bytes.extend_from_slice(value);
-        Self {
-            tag,
-            bytes: bytes.into_boxed_slice(),
-            key_len: key.len() as u32,
-            table: change.table,
-            exists: change.new.is_some(),
-            covers,
-        }
-    }
-
-    pub(crate) fn key(&self) -> &[u8] {
-        &self.bytes[..self.key_len as usize]
-    }
-
-    pub(crate) fn value(&self) -> &[u8] {
-        &self.bytes[self.key_len as usize..]
-    }
-
-    fn is(&self, tag: u64, table: TableId, key: &[u8]) -> bool {
-        self.tag == tag && self.table == table && self.key() == key
-    }
-
-    fn memory(&self) -> usize {
-        self.bytes.len() + ROW_BYTES
-    }
-}
-
-/// Rows that changed between two flushes.
-pub(crate) type Window = HashTable<WindowRow>;
+use super::window::Window;
 
 /// Where a row may be found.
 pub(crate) enum Sought {
-    /// In memory; the answer, `None` if it was removed.
+    /// In memory; the answer, `None` if there is no such row.
     Known(Option<Value>),
-    /// On disk, in one of these places if anywhere.
-    OnDisk(SmallVec<[Place; 2]>),
+    /// On disk at this place, or, if that is another key with the same tag, at another place with this tag.
+    OnDisk(Place),
 }
 
 #[derive(Default)]
@@ -85,16 +33,19 @@ pub(crate) struct Shard {
 
 impl Shard {
     pub(crate) fn seek(&self, tag: u64, table: TableId, key: &[u8]) -> Sought {
-        let in_window = |window: &Window| {
-            let row = window.find(tag, |row| row.is(tag, table, key))?;
-            Some(row.exists.then(|| Value::from_slice(row.value())))
-        };
-        let known = in_window(&self.active).or_else(|| in_window(self.frozen.as_deref()?));
-        known.map_or_else(|| Sought::OnDisk(self.places(tag)), Sought::Known)
+        for window in [Some(&self.active), self.frozen.as_deref()].into_iter().flatten() {
+            if let Some(row) = window.find(tag, table, key) {
+                return Sought::Known(row.exists.then(|| Value::from_slice(window.value(row))));
+            }
+        }
+        match self.index.find(tag, |slot| slot.tag() == tag) {
+            Some(slot) => Sought::OnDisk(slot.place()),
+            None => Sought::Known(None),
+        }
     }
 
     /// All places whose key has this tag: one, save for collisions.
-    pub(crate) fn places(&self, tag: u64) -> SmallVec<[Place; 2]> {
+    pub(crate) fn places(&self, tag: u64) -> Vec<Place> {
         self.index.iter_hash(tag).filter(|slot| slot.tag() == tag).map(Slot::place).collect()
     }
 
@@ -103,29 +54,30 @@ impl Shard {
         self.index.find(tag, |slot| slot.is(tag, place)).is_some()
     }
 
-    /// Changes a row and returns by how many bytes the window grew.
-    pub(crate) fn set(&mut self, tag: u64, change: Change<'_>) -> isize {
-        let same = |row: &WindowRow| row.is(tag, change.table, change.key);
-        match self.active.entry(tag, same, |row| row.tag) {
-            Entry::Occupied(mut row) => {
-                let (covers, before) = (row.get().covers, row.get().memory());
-                if change.new.is_none() && !covers {
-                    row.remove();
-                    return -(before as isize);
-                }
-                *row.get_mut() = WindowRow::new(tag, change, covers);
-                row.get().memory() as isize - before as isize
-            }
-            Entry::Vacant(row) => {
-                row.insert(WindowRow::new(tag, change, change.old.is_some())).get().memory() as isize
-            }
+    /// The only place with this tag; `Err` if there are several.
+    pub(crate) fn only_place(&self, tag: u64) -> Result<Option<Place>, ()> {
+        let mut places = self.index.iter_hash(tag).filter(|slot| slot.tag() == tag).map(Slot::place);
+        let first = places.next();
+        if places.next().is_some() { Err(()) } else { Ok(first) }
+    }
+
+    /// Changes rows and returns by how many bytes the window grew.
+    pub(crate) fn set<'a>(&mut self, changes: impl Iterator<Item = (u64, Change<'a>)>) -> isize {
+        let before = self.active.memory();
+        for (tag, change) in changes {
+            self.active.set(tag, change);
         }
+        self.active.memory() as isize - before as isize
     }
 
     /// Starts a new window. The frozen one must have been retired.
     pub(crate) fn freeze(&mut self) {
-        let fresh = Window::with_capacity(self.active.len());
+        let fresh = Window::like(&self.active);
         self.frozen = Some(Arc::new(std::mem::replace(&mut self.active, fresh)));
+    }
+
+    pub(crate) fn active(&self) -> &Window {
+        &self.active
     }
 
     pub(crate) fn frozen(&self) -> Option<Arc<Window>> {
@@ -166,12 +118,9 @@ impl Shard {
         self.index.iter()
     }
 
-    /// Bytes of memory: window, index.
+    /// Bytes of memory: windows, index.
     pub(crate) fn memory(&self) -> (usize, usize) {
-        let window = |window: &Window| {
-            window.allocation_size() + window.iter().map(|row| row.bytes.len() + 16).sum::<usize>()
-        };
-        let frozen = self.frozen.as_deref().map_or(0, window);
-        (window(&self.active) + frozen, self.index.allocation_size())
+        let frozen = self.frozen.as_deref().map_or(0, Window::memory);
+        (self.active.memory() + frozen, self.index.allocation_size())
     }
 }

@@ -58,6 +58,11 @@ impl Values {
         self.files.read().get(&number).cloned()
     }
 
+    /// All files, held open.
+    pub(crate) fn files(&self) -> HashMap<u32, Arc<dyn DiskFile>> {
+        self.files.read().clone()
+    }
+
     /// Opens a file, or makes an empty one.
     pub(crate) fn attach(&self, number: u32, create: bool) -> io::Result<Arc<dyn DiskFile>> {
         let file = self.disk.open(&Self::file_name(number), create)?;

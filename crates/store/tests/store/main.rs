@@ -5,4 +5,7 @@
 mod basics;
 mod crashes;
 mod damage;
+mod format;
 mod model;
+mod random;
+mod readers;

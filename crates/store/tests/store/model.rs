@@ -11,7 +11,8 @@ use chainwright_store::{Disk, DiskStore, Identity, OpenError, Options};
 
 pub(crate) const COINS: TableId = TableId(0);
 pub(crate) const NAMES: TableId = TableId(1);
-const TABLES: &[TableSpec] = &[table("coins", TableKind::Point), table("names", TableKind::Ordered)];
+pub(crate) const TABLES: &[TableSpec] =
+    &[table("coins", TableKind::Point), table("names", TableKind::Ordered)];
 
 pub(crate) fn identity() -> Identity {
     Identity { ledger: "toy".into(), engine: "solo".into(), chain: "test".into(), tables: TABLES }

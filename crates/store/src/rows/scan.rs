@@ -1,0 +1,94 @@
+//! Showing every row of a table, as they all stood at one moment.
+
+use std::sync::Arc;
+
+use chainwright_chain::{Fault, TableId, Value, Visit};
+use hashbrown::HashMap;
+
+use super::place::Place;
+use super::shard::Shard;
+use super::values::{self, HEADER_BYTES};
+use super::{Table, ordered::Ordered};
+use crate::disk::DiskFile;
+
+/// What a scan remembers of the moment it began.
+struct Snapshot {
+    /// Rows in memory; `None` for a row that is gone.
+    window: HashMap<Value, Option<Value>>,
+    /// Where the others lie, in the order of the log.
+    places: Vec<Place>,
+    /// Held open: compaction may remove them meanwhile.
+    files: HashMap<u32, Arc<dyn DiskFile>>,
+}
+
+impl Table {
+    /// See [`chainwright_chain::Rows::scan`], for a point table.
+    pub(super) fn scan_points(&self, table: TableId, visit: Visit<'_>) -> Result<(), Fault> {
+        let Snapshot { window, places, files } = self.snapshot(table);
+        for (key, value) in &window {
+            if let Some(value) = value {
+                visit(key, value)?;
+            }
+        }
+        let mut record = Vec::new();
+        for place in places {
+            let failed = |what: &str| self.values.fault(place, what);
+            let file = files.get(&place.segment).ok_or_else(|| failed("is gone"))?;
+            read_record(file, place, &mut record)
+                .map_err(|error| failed(&format!("cannot be read: {error}")))?;
+            let (of_table, key, value) = values::parse(&record).ok_or_else(|| failed("is damaged"))?;
+            if of_table == table && !window.contains_key(key) {
+                visit(key, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All shards at once, so that no step is seen in part.
+    fn snapshot(&self, table: TableId) -> Snapshot {
+        let shards: Vec<_> = self.shards.iter().map(|shard| shard.read()).collect();
+        let mut window = HashMap::new();
+        let mut places = Vec::with_capacity(shards.iter().map(|shard| shard.slots().len()).sum());
+        for shard in &shards {
+            add_window(shard, table, &mut window);
+            places.extend(shard.slots().map(super::place::Slot::place));
+        }
+        let files = self.values.files();
+        drop(shards);
+        places.sort_unstable_by_key(|place| (place.segment, place.offset));
+        Snapshot { window, places, files }
+    }
+
+    /// See [`chainwright_chain::Rows::scan`], for an ordered table.
+    pub(super) fn scan_ordered(&self, table: TableId, visit: Visit<'_>) -> Result<(), Fault> {
+        let rows = Ordered::range(&self.ordered.read(), table, &[], None, usize::MAX);
+        rows.iter().try_for_each(|(key, value)| visit(key, value))
+    }
+}
+
+fn add_window(shard: &Shard, table: TableId, window: &mut HashMap<Value, Option<Value>>) {
+    let frozen = shard.frozen();
+    // The active window is newer: it comes last and wins.
+    for from in frozen.as_deref().into_iter().chain([shard.active()]) {
+        for row in from.iter().filter(|row| row.table == table) {
+            let value = row.exists.then(|| Value::from_slice(from.value(row)));
+            window.insert(Value::from_slice(from.key(row)), value);
+        }
+    }
+}
+
+fn read_record(file: &Arc<dyn DiskFile>, place: Place, record: &mut Vec<u8>) -> std::io::Result<()> {
+    let offset = u64::from(place.offset);
+    record.resize(HEADER_BYTES + 128, 0);
+    let count = file.read_at(offset, record)?;
+    let damaged = || std::io::Error::new(std::io::ErrorKind::InvalidData, "its length makes no sense");
+    let len = values::record_len(&record[..count]).ok_or_else(damaged)?;
+    if offset + len as u64 > file.len()? {
+        return Err(damaged());
+    }
+    record.resize(len, 0);
+    if len > count {
+        file.read_at(offset, record)?;
+    }
+    Ok(())
+}

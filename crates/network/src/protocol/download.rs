@@ -107,7 +107,7 @@ impl<L: Ledger> Protocol<L> {
     }
 
     /// Asks one peer for as many blocks as it may still owe.
-    fn refill(&mut self, id: PeerId) {
+    pub(super) fn refill(&mut self, id: PeerId) {
         self.resolve_unknown(id);
         let Some(peer) = self.peers.get(&id) else { return };
         let free = self.parameters.policy.in_flight_max.saturating_sub(peer.blocks.in_flight.len());
@@ -242,6 +242,9 @@ impl<L: Ledger> Protocol<L> {
         };
         let hash = block.header().id();
         let requested = self.block_arrived(id, &hash);
+        if self.is_known_invalid(&hash) {
+            return self.follows_invalid(id);
+        }
         let status = self.published.block(&hash).map(|info| info.status);
         let has_body = !matches!(status, None | Some(Status::Header));
         if has_body || self.downloads.importing.contains_key(&hash) {

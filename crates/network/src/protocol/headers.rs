@@ -6,7 +6,9 @@
 //! weight cannot tell a flood from a chain there.
 
 use bytes::Bytes;
-use chainwright_chain::{BlockId, Codec, Header, Headers, HeadersImported, Ledger, Reject, U256, Weight};
+use chainwright_chain::{
+    BlockId, Codec, Header, Headers, HeadersImported, Ledger, Reject, Status, U256, Weight,
+};
 
 use super::presync::{Presync, Step};
 use super::{ConnectionKind, Farewell, HOUR, MINUTE, PeerId, Pending, Protocol, SECOND, Token};
@@ -133,8 +135,7 @@ impl<L: Ledger> Protocol<L> {
         let peer = self.peers.get_mut(&id)?;
         let Some(mut presync) = peer.headers.presync.take() else { return Some(headers) };
         if headers.first().map(Header::parent) != Some(presync.last()) {
-            // An announcement in between, or another branch: judge it on its own, keep waiting for the answer.
-            peer.headers.presync = Some(presync);
+            // The peer has gone over to another branch: begin anew, if it is worth it.
             return Some(headers);
         }
         match presync.take(self.consensus.as_ref(), headers, full) {
@@ -175,6 +176,9 @@ impl<L: Ledger> Protocol<L> {
             self.ask_headers_from_best(id);
             return;
         };
+        if headers.iter().any(|header| self.is_known_invalid(&header.id())) {
+            return self.follows_invalid(id);
+        }
         let known = self.published.headers(&last.id());
         let worthy =
             known.is_some_and(|known| self.best_header.contains(&known) || self.published.is_active(&known));
@@ -192,6 +196,18 @@ impl<L: Ledger> Protocol<L> {
             }
         }
         self.import_headers(id, headers, full);
+    }
+
+    pub(super) fn is_known_invalid(&self, block: &BlockId) -> bool {
+        self.published.block(block).is_some_and(|info| matches!(info.status, Status::Invalid(_)))
+    }
+
+    /// A peer we chose is of no use on a branch we know to be invalid. Others may have reasons: an operator's verdict is ours
+    /// alone (Bitcoin Core, `MaybePunishNodeForBlock`, `BLOCK_CACHED_INVALID`).
+    pub(super) fn follows_invalid(&mut self, id: PeerId) {
+        if self.peers.get(&id).is_some_and(|peer| peer.kind.is_automatic()) {
+            self.misbehaved(id, Farewell::Protocol("follows a branch known to be invalid"));
+        }
     }
 
     /// Whether headers without weight lead too far beyond the head.
@@ -239,10 +255,11 @@ impl<L: Ledger> Protocol<L> {
             self.ask_headers(id, Self::locator(&last));
         }
         self.drop_if_poor(id, full);
+        // A new block is fetched without waiting for the next look at all peers.
+        self.refill(id);
     }
 
     pub(super) fn update_best_header(&mut self, candidate: &BlockId) {
-        use chainwright_chain::Status;
         let invalid = |block: &Option<chainwright_chain::BlockInfo<L>>| {
             block.as_ref().is_none_or(|info| matches!(info.status, Status::Invalid(_)))
         };

@@ -6,3 +6,6 @@ mod support;
 mod chains;
 mod frames;
 mod harness;
+mod hostile;
+mod puppet;
+mod relay;

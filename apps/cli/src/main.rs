@@ -1,2 +1,70 @@
-//! The binary `chainwright`.
-fn main() {}
+//! The binary `chainwright`: a chain is a file, any consensus with any ledger.
+//!
+//! ```text
+//!   command line ─► spec (chain file) ─► registry (names every engine and ledger) ─► node
+//!   show, pay, dev's wallet ─► RPC of a running node, nothing else
+//! ```
+//!
+//! Start reading at `registry.rs`.
+
+mod args;
+mod bitcoind;
+mod dev;
+mod discovery;
+mod error;
+mod frames;
+mod import;
+mod node;
+mod registry;
+mod rpc_client;
+mod show;
+mod spec;
+mod spec_command;
+mod wallet;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Command, CommandLine};
+use error::{CliResult, EXIT_OK};
+
+/// Prints a result.
+pub(crate) fn print(text: impl AsRef<str>) {
+    // A reader that has gone away (`| head`) is no reason to panic.
+    let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
+}
+
+/// Prints everything that is no result.
+pub(crate) fn talk(text: impl AsRef<str>) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());
+}
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    // Flags with a single dash are none that `clap` could read.
+    if arguments.next().as_deref() == Some("bitcoind") {
+        return bitcoind::run(arguments);
+    }
+    let command_line = CommandLine::parse();
+    match run(command_line.command, command_line.json) {
+        Ok(()) => ExitCode::from(EXIT_OK),
+        Err(error) => error.report(command_line.json),
+    }
+}
+
+fn run(command: Command, is_json: bool) -> CliResult<()> {
+    match command {
+        Command::Dev(args) => dev::run(&args, is_json),
+        Command::Node(args) => node::run(&args, is_json),
+        // Only when a global flag stands before it.
+        Command::Bitcoind { flags } => bitcoind::run_flags(flags),
+        Command::Show(command) => show::run(command, is_json),
+        Command::Spec(command) => spec_command::run(command, is_json),
+        Command::Import(args) => import::import(&args, is_json),
+        Command::Export(args) => import::export(&args, is_json),
+        Command::Key(command) => wallet::key(command, is_json),
+        Command::Pay(args) => wallet::pay(&args, is_json),
+    }
+}

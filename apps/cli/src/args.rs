@@ -1,0 +1,299 @@
+//! The command line, but for `bitcoind`, which reads its own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// What follows the help of the program.
+const AFTER_HELP: &str = "\
+Exit codes: 0 done; 1 failed; 2 the command line or a chain file makes no sense; 3 no node answers.
+Results go to standard output, everything else to standard error.
+
+Start with:  chainwright dev";
+
+/// A chain is a file: any consensus with any ledger, one binary.
+#[derive(Debug, Parser)]
+#[command(name = "chainwright", version, after_help = AFTER_HELP, max_term_width = 110)]
+pub(crate) struct CommandLine {
+    /// Print results and errors as JSON, one object per line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a local network of a chain: nodes, a miner, funded keys, a first payment.
+    Dev(DevArgs),
+    /// Run one node of a chain.
+    Node(NodeArgs),
+    /// Run a Bitcoin node with the flags, files and words of `bitcoind`; see `chainwright bitcoind -help`.
+    #[command(disable_help_flag = true)]
+    Bitcoind {
+        /// Flags such as `-regtest -datadir=DIR`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        flags: Vec<String>,
+    },
+    /// Show a block, a transaction, an address or the chain, as a running node tells it.
+    #[command(subcommand)]
+    Show(ShowCommand),
+    /// Work with chain files.
+    #[command(subcommand)]
+    Spec(SpecCommand),
+    /// Read blocks from files into a data directory, checking everything a node checks.
+    Import(ImportArgs),
+    /// Write the blocks of a data directory to a file.
+    Export(ExportArgs),
+    /// Make keys and addresses.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Pay from a wallet file: syncs through the node, signs here, broadcasts.
+    Pay(PayArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// A preset's name or a chain file.
+    #[arg(long, default_value = "bitcoin-regtest", value_name = "NAME|FILE")]
+    pub(crate) chain: String,
+    /// Where the network lives [default: ./chainwright-data/<chain>].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) datadir: Option<PathBuf>,
+    /// How many nodes, connected to each other.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) nodes: u8,
+    /// Time between blocks, such as `500ms`, `2s` or `1m` [default: the chain file's].
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) block_time: Option<std::time::Duration>,
+    /// RPC port of the first node; the others follow [default: the chain's, or free ones if taken].
+    #[arg(long, value_name = "PORT")]
+    pub(crate) rpc_port: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// A preset's name or a chain file.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) chain: String,
+    /// Where the node's files live [default: ./chainwright-data/<chain>].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) datadir: Option<PathBuf>,
+    /// Listen for peers here [default: 127.0.0.1 and the chain's port].
+    #[arg(long, value_name = "IP:PORT", conflicts_with = "no_listen")]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Do not listen for peers.
+    #[arg(long)]
+    pub(crate) no_listen: bool,
+    /// Connect to these nodes and to nobody else.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) connect: Vec<String>,
+    /// Connect to these nodes too.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) add_node: Vec<String>,
+    /// At most this many peers.
+    #[arg(long, default_value_t = 125)]
+    pub(crate) max_connections: usize,
+    /// Where the RPC server listens.
+    #[arg(long, default_value = "127.0.0.1", value_name = "IP")]
+    pub(crate) rpc_bind: std::net::IpAddr,
+    /// Port of the RPC server [default: the chain's].
+    #[arg(long, value_name = "PORT")]
+    pub(crate) rpc_port: Option<u16>,
+    /// Threads for checking [default: one per core].
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    /// Take the scripts of this block and all before it as checked: an id, `all` or `none` [default: the chain file's].
+    #[arg(long, value_name = "ID|all|none")]
+    pub(crate) assumevalid: Option<String>,
+    /// Mine to this address (proof of work), or seal for it (solo).
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) mine: Option<String>,
+    /// Print the log to standard output as well.
+    #[arg(long)]
+    pub(crate) print_log: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ShowCommand {
+    /// A block by id or height, or `tip`.
+    Block {
+        /// Id, height or `tip`.
+        #[arg(default_value = "tip")]
+        block: String,
+        #[command(flatten)]
+        rpc: RpcArgs,
+    },
+    /// A transaction by id; `--block` finds one outside of the pool.
+    Tx {
+        /// Its id.
+        id: String,
+        /// The block it is in.
+        #[arg(long, value_name = "ID|HEIGHT")]
+        block: Option<String>,
+        #[command(flatten)]
+        rpc: RpcArgs,
+    },
+    /// What an address owns, by reading the chain block by block.
+    Address {
+        /// The address.
+        address: String,
+        #[command(flatten)]
+        rpc: RpcArgs,
+    },
+    /// The chain and the node.
+    Chain {
+        #[command(flatten)]
+        rpc: RpcArgs,
+    },
+}
+
+/// Which node to ask.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RpcArgs {
+    /// The node's RPC server [default: the first running one under ./chainwright-data].
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) rpc: Option<String>,
+    /// The node's cookie file [default: found under ./chainwright-data].
+    #[arg(long, value_name = "FILE", conflicts_with = "user")]
+    pub(crate) cookie: Option<PathBuf>,
+    /// User and password instead of a cookie.
+    #[arg(long, value_name = "NAME:PASSWORD", env = "CHAINWRIGHT_RPC_USER", hide_env_values = true)]
+    pub(crate) user: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SpecCommand {
+    /// Say whether a chain file makes sense, and what it describes.
+    Check {
+        /// A preset's name or a chain file.
+        chain: String,
+    },
+    /// List the chains that are built in.
+    List,
+    /// Print the file of a built-in chain, to start one's own from.
+    Print {
+        /// Its name.
+        chain: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Files of blocks, each framed by magic and length; `.bz2` is read as it is; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// A preset's name or a chain file.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) chain: String,
+    /// Where the chain lives [default: ./chainwright-data/<chain>].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) datadir: Option<PathBuf>,
+    /// Take the scripts of this block and all before it as checked: an id, `all` or `none` [default: the chain file's].
+    #[arg(long, value_name = "ID|all|none")]
+    pub(crate) assumevalid: Option<String>,
+    /// Threads for checking [default: one per core].
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// Where to write; `-` is standard output.
+    pub(crate) file: PathBuf,
+    /// A preset's name or a chain file.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) chain: String,
+    /// Where the chain lives [default: ./chainwright-data/<chain>].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) datadir: Option<PathBuf>,
+    /// The first height.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) from: u32,
+    /// The last height [default: the tip].
+    #[arg(long)]
+    pub(crate) to: Option<u32>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a new wallet: a file with secret descriptors that only you can read.
+    New {
+        /// A preset's name or a chain file.
+        #[arg(long, default_value = "bitcoin-regtest", value_name = "NAME|FILE")]
+        chain: String,
+        /// Where to write the wallet; it must not exist.
+        #[arg(long, value_name = "FILE", required_unless_present = "show_secret")]
+        out: Option<PathBuf>,
+        /// Print the secrets to standard output.
+        #[arg(long)]
+        show_secret: bool,
+    },
+    /// Print an address of a wallet.
+    Address {
+        /// The wallet file.
+        #[arg(long, value_name = "FILE")]
+        wallet: PathBuf,
+        /// Which address, counted from 0.
+        #[arg(long, default_value_t = 0)]
+        index: u32,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PayArgs {
+    /// Whom to pay.
+    pub(crate) address: String,
+    /// How much, in coins, such as `0.5`.
+    pub(crate) amount: String,
+    /// The wallet file [default: the one `chainwright dev` made].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) wallet: Option<PathBuf>,
+    /// Fee rate in satoshi per virtual byte.
+    #[arg(long, default_value_t = 2)]
+    pub(crate) fee_rate: u64,
+    #[command(flatten)]
+    pub(crate) rpc: RpcArgs,
+}
+
+/// A duration as people write it: `500ms`, `2s`, `1m`, or seconds without a unit.
+pub(crate) fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let factor = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        _ => return Err(format!("`{unit}` is no unit of time; use ms, s or m")),
+    };
+    let number: f64 = number.trim().parse().map_err(|_| format!("`{text}` is no time; write 500ms, 2s or 1m"))?;
+    let seconds = number * factor;
+    if !(0.01..=86_400.0).contains(&seconds) {
+        return Err("the time must lie between 10ms and a day".to_owned());
+    }
+    Ok(std::time::Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        let millis = |text| parse_duration(text).map(|duration| duration.as_millis());
+        assert_eq!(millis("500ms"), Ok(500));
+        assert_eq!(millis("2s"), Ok(2000));
+        assert_eq!(millis("1.5"), Ok(1500));
+        assert_eq!(millis("1m"), Ok(60_000));
+        for text in ["", "s", "2h", "-1s", "0", "NaN", "inf"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! `chainwright bitcoind`: a Bitcoin node that takes Bitcoin Core's flags, reads its `bitcoin.conf`, lays out the data
+//! directory as it does, and speaks its words on errors.
+//!
+//! Nothing is printed to standard error unless it is fatal. Exit codes are Bitcoin Core's: 0 after an orderly stop, 1
+//! when the node did not start or had to stop.
+
+mod options;
+mod settings;
+
+use std::process::ExitCode;
+
+use chainwright_node::Shutdown;
+
+use crate::error::{CliError, CliResult, EXIT_FAILED, EXIT_OK};
+use crate::{discovery, print, registry, talk};
+use options::{Kind, Options};
+use settings::Settings;
+
+/// What the program calls itself.
+const VERSION: &str = concat!("Chainwright version v", env!("CARGO_PKG_VERSION"), " (bitcoind personality)");
+
+/// Runs with the arguments after `bitcoind`.
+pub(crate) fn run(arguments: impl Iterator<Item = String>) -> ExitCode {
+    match try_run(arguments.collect()) {
+        Ok(()) => ExitCode::from(EXIT_OK),
+        Err(error) => {
+            talk(format!("Error: {error}"));
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+/// As [`run`], when a flag of the whole program came first.
+pub(crate) fn run_flags(flags: Vec<String>) -> CliResult<()> {
+    try_run(flags).map_err(CliError::failed)
+}
+
+fn try_run(arguments: Vec<String>) -> Result<(), String> {
+    let options = Options::parse(arguments)?;
+    if ["help", "h", "?"].iter().any(|name| options.has(name)) {
+        print(help());
+        return Ok(());
+    }
+    if options.has("version") {
+        print(VERSION);
+        return Ok(());
+    }
+    let settings = Settings::read(options)?;
+    let log = settings.log.clone();
+    let run = serve(settings);
+    if let Err(error) = &run {
+        log.line(format!("Error: {error}"));
+        log.line("Shutdown: done");
+    }
+    run
+}
+
+fn serve(settings: Settings) -> Result<(), String> {
+    let log = &settings.log;
+    log.line(VERSION);
+    log.line(format!("Using data directory {}", settings.data.display()));
+    for warning in &settings.warnings {
+        log.line(format!("Warning: {warning}"));
+    }
+    let shown = |error: CliError| error.to_string();
+    let cell = registry::cell(&settings.chain, &settings.overrides).map_err(shown)?;
+    let runtime = crate::node::runtime().map_err(shown)?;
+    let shutdown = Shutdown::new();
+    runtime.block_on(async {
+        shutdown.listen_to_signals().map_err(|error| format!("cannot listen to signals: {error}"))?;
+        let node = cell.start(settings.node, shutdown.clone()).await.map_err(|error| error.to_string())?;
+        if let Some(address) = node.rpc().first() {
+            discovery::announce(&settings.data, *address);
+        }
+        if let Some(file) = &settings.pid_file {
+            let written = std::fs::write(file, format!("{}\n", std::process::id()));
+            written.map_err(|error| format!("Unable to create the PID file '{}': {error}", file.display()))?;
+        }
+        shutdown.requested().await;
+        discovery::withdraw(&settings.data);
+        let stopped = node.stop().await;
+        if let Some(file) = &settings.pid_file {
+            let _ = std::fs::remove_file(file);
+        }
+        stopped
+    })
+}
+
+fn help() -> String {
+    let mut lines = vec![
+        VERSION.to_owned(),
+        String::new(),
+        "Usage: chainwright bitcoind [options]".to_owned(),
+        String::new(),
+        "Options are those of Bitcoin Core's bitcoind, on the command line or in bitcoin.conf:".to_owned(),
+        String::new(),
+    ];
+    let all = |wanted: fn(Kind) -> bool| {
+        let names = Options::names().filter(move |(_, kind)| wanted(*kind)).map(|(name, _)| format!("-{name}"));
+        names.collect::<Vec<_>>().join(" ")
+    };
+    lines.push(format!("with effect:    {}", all(|kind| kind == Kind::Used)));
+    lines.push(format!("nothing to do:  {}", all(|kind| kind == Kind::Nothing)));
+    lines.push("refused:".to_owned());
+    for (name, kind) in Options::names() {
+        if let Kind::Refused(hint) = kind {
+            lines.push(format!("  -{name}: {hint}"));
+        }
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,276 @@
+//! `chainwright dev`: a local network of a chain in one process. Nodes with stores of their own, peers over real
+//! sockets, RPC servers on ports of their own; one of them makes blocks; a payment shows that everything works.
+//!
+//! ```text
+//!   <data>/wallet.json       keys that mining pays          <data>/node-1 …   one folder per node
+//!   <data>/receiver.json     keys that the payment goes to  <data>/sealing.key  solo chains only
+//! ```
+//!
+//! Invariant: what this command knows of its nodes after the start it learns through their RPC servers.
+
+mod payment;
+mod status;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chainwright_node::{Log, PeerOptions, Shutdown};
+use serde_json::json;
+
+use crate::args::DevArgs;
+use crate::error::{CliError, CliResult, Context as _};
+use crate::import::default_data;
+use crate::node::{LOOPBACK, rpc_server, runtime};
+use crate::registry::{self, NodeSettings, Overrides, Producer, RunningNode, with_hint};
+use crate::rpc_client::{Login, Rpc};
+use crate::spec::{self, ChainFile, Engine, LedgerKind};
+use crate::wallet::{DEV_WALLET, LocalWallet};
+use crate::{discovery, print, talk};
+use status::Status;
+
+/// Between the ports of two nodes.
+const PORT_STEP: u16 = 10;
+
+/// One node of the network.
+struct Member {
+    node: Box<dyn RunningNode>,
+    shutdown: Shutdown,
+    data: PathBuf,
+    rpc: SocketAddr,
+    peers: SocketAddr,
+}
+
+impl Member {
+    /// A fresh connection to its RPC server.
+    fn connect(&self) -> Rpc {
+        Rpc::new(self.rpc.to_string(), Login::Cookie(self.data.join(".cookie")))
+    }
+}
+
+/// The network, and what its operator holds.
+struct Network {
+    file: ChainFile,
+    data: PathBuf,
+    block_time: Duration,
+    wallet: Option<LocalWallet>,
+    members: Vec<Member>,
+    /// Ctrl-C, SIGTERM.
+    shutdown: Shutdown,
+    is_json: bool,
+}
+
+pub(crate) fn run(args: &DevArgs, is_json: bool) -> CliResult<()> {
+    let file = spec::load(&args.chain)?;
+    let Some(dev) = file.dev else {
+        return Err(CliError::usage(format!("{} is no chain for local networks: its file has no [dev]", file.name))
+            .hint(format!("`chainwright node --chain {}` joins it; `chainwright dev` runs bitcoin-regtest", args.chain)));
+    };
+    let data = args.datadir.clone().unwrap_or_else(|| default_data(&file.name));
+    std::fs::create_dir_all(&data).context(|| format!("cannot make {}", data.display()))?;
+    let block_time = args.block_time.unwrap_or_else(|| Duration::from_secs_f64(dev.block_time_seconds));
+    let wallet = match file.ledger {
+        LedgerKind::Utxo => Some(LocalWallet::open_or_create(&data.join(DEV_WALLET), &file)?),
+        LedgerKind::Names => None,
+    };
+    let runtime = runtime()?;
+    let shutdown = Shutdown::new();
+    runtime.block_on(async { shutdown.listen_to_signals() }).context(|| "cannot listen to signals".to_owned())?;
+    let mut network = Network { file, data, block_time, wallet, members: Vec::new(), shutdown, is_json };
+    let lived = network.start(args, &runtime).and_then(|()| network.live());
+    let stopped = network.stop(&runtime);
+    lived.and(stopped)
+}
+
+impl Network {
+    fn start(&mut self, args: &DevArgs, runtime: &tokio::runtime::Runtime) -> CliResult<()> {
+        let rpc_base = args.rpc_port.unwrap_or(self.file.network.rpc_port);
+        let secret = self.sealing_secret()?;
+        for number in 0..u16::from(args.nodes) {
+            let mut overrides = Overrides { sealing_secret: secret, ..Overrides::default() };
+            if number == 0 {
+                let address = self.wallet.as_ref().map(|wallet| wallet.address(0)).unwrap_or_default();
+                overrides.producer = Some(Producer { address, pace: Some(self.block_time) });
+            }
+            let cell = registry::cell(&self.file, &overrides)?;
+            let data = self.data.join(format!("node-{}", number + 1));
+            let rpc = free_or_any(rpc_base.saturating_add(number * PORT_STEP));
+            let settings = self.settings(&data, number, rpc)?;
+            let shutdown = Shutdown::new();
+            let node = runtime
+                .block_on(cell.start(settings, shutdown.clone()))
+                .map_err(|error| in_use_hint(with_hint(&error)))?;
+            let missing = || CliError::failed("a node started without its servers");
+            let rpc = node.rpc().first().copied().ok_or_else(missing)?;
+            let peers = node.listening().first().copied().ok_or_else(missing)?;
+            discovery::announce(&data, rpc);
+            self.members.push(Member { node, shutdown, data, rpc, peers });
+        }
+        self.introduce();
+        Ok(())
+    }
+
+    /// Every node connects to those before it.
+    fn settings(&self, data: &Path, number: u16, rpc: SocketAddr) -> CliResult<NodeSettings> {
+        std::fs::create_dir_all(data).context(|| format!("cannot make {}", data.display()))?;
+        let peers = PeerOptions {
+            listen: vec![free_or_any(self.file.network.port.saturating_add(number * PORT_STEP))],
+            // An empty name is nobody: the first node waits for the others.
+            connect: match self.members.as_slice() {
+                [] => vec![String::new()],
+                members => members.iter().map(|member| member.peers.to_string()).collect(),
+            },
+            ..PeerOptions::default()
+        };
+        let mut settings = NodeSettings::new(data.to_path_buf(), peers, Some(rpc_server(data, rpc)));
+        settings.options.workers = 1;
+        settings.options.log = Log::open(&data.join("debug.log"), false, false)
+            .context(|| format!("cannot write the log in {}", data.display()))?;
+        Ok(settings)
+    }
+
+    /// The key that seals, kept between runs.
+    fn sealing_secret(&self) -> CliResult<Option<[u8; 32]>> {
+        if self.file.consensus != Engine::Solo {
+            return Ok(None);
+        }
+        let path = self.data.join("sealing.key");
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            let key = spec::decode_hex(text.trim()).and_then(|bytes| bytes.try_into().ok());
+            return key.map(Some).ok_or_else(|| {
+                CliError::failed(format!("{} holds no key", path.display()))
+                    .hint("remove the network's folder to start a new one")
+            });
+        }
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).context(|| "the system gives no randomness".to_owned())?;
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut out = options.open(&path).context(|| format!("cannot write {}", path.display()))?;
+        std::io::Write::write_all(&mut out, spec::encode_hex(&secret).as_bytes())
+            .context(|| format!("cannot write {}", path.display()))?;
+        Ok(Some(secret))
+    }
+
+    /// Says where everything is.
+    fn introduce(&self) {
+        let wallet = self.data.join(DEV_WALLET);
+        let address = self.wallet.as_ref().map(|wallet| wallet.address(0));
+        if self.is_json {
+            let nodes: Vec<_> = self
+                .members
+                .iter()
+                .map(|member| {
+                    json!({ "rpc": member.rpc.to_string(), "peers": member.peers.to_string(), "datadir": member.data,
+                            "cookie": member.data.join(".cookie") })
+                })
+                .collect();
+            print(json!({ "event": "started", "chain": self.file.name, "nodes": nodes, "mining_to": address }).to_string());
+            return;
+        }
+        print(format!("{}: {} nodes, a block every {:?}", self.file.name, self.members.len(), self.block_time));
+        for (index, member) in self.members.iter().enumerate() {
+            print(format!(
+                "  node {}   rpc http://{}   peers {}   data {}",
+                index + 1,
+                member.rpc,
+                member.peers,
+                member.data.display()
+            ));
+        }
+        if let Some(address) = address {
+            print(format!("  mining to  {address}   keys in {}", wallet.display()));
+        }
+    }
+
+    /// Money, a payment, and then watching until somebody says stop.
+    fn live(&mut self) -> CliResult<()> {
+        if self.wallet.is_some() {
+            match self.show_payment() {
+                // Interrupted while waiting is no failure.
+                Ok(()) => {}
+                Err(_) if self.is_stopping() => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.suggest();
+        let mut status = Status::new(self.is_json);
+        while !self.is_stopping() {
+            status.update(&self.members)?;
+            self.pause(Duration::from_millis(500));
+        }
+        status.finish();
+        Ok(())
+    }
+
+    fn suggest(&self) {
+        if self.is_json {
+            return;
+        }
+        let Some(member) = self.members.first() else { return };
+        let cookie = member.data.join(".cookie");
+        let method = r#"{"method":"getblockchaininfo"}"#;
+        print("try next:");
+        print("  chainwright show chain");
+        if self.wallet.is_some() {
+            print(format!("  chainwright show block tip --rpc {} --cookie {}", member.rpc, cookie.display()));
+            if let Ok(address) = self.receiver().map(|wallet| wallet.address(0)) {
+                print(format!("  chainwright pay {address} 0.5 --rpc {} --wallet {}", member.rpc, self.data.join(DEV_WALLET).display()));
+            }
+        }
+        print(format!("  curl -s --user \"$(cat {})\" --data '{method}' http://{}/", cookie.display(), member.rpc));
+        talk("Ctrl-C stops the network; the same command goes on where it stopped");
+    }
+
+    fn receiver(&self) -> CliResult<LocalWallet> {
+        LocalWallet::open_or_create(&self.data.join("receiver.json"), &self.file)
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.shutdown.is_requested() || self.members.iter().any(|member| member.shutdown.is_requested())
+    }
+
+    /// Waits, but not once somebody says stop.
+    fn pause(&self, time: Duration) {
+        let until = std::time::Instant::now() + time;
+        while std::time::Instant::now() < until && !self.is_stopping() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn stop(&mut self, runtime: &tokio::runtime::Runtime) -> CliResult<()> {
+        if let Some(wallet) = &mut self.wallet {
+            wallet.save_state();
+        }
+        let mut failure = None;
+        for member in self.members.drain(..).rev() {
+            discovery::withdraw(&member.data);
+            if let Err(reason) = runtime.block_on(member.node.stop()) {
+                let log = member.data.join("debug.log");
+                failure.get_or_insert_with(|| CliError::failed(reason).hint(format!("see {}", log.display())));
+            }
+        }
+        match failure {
+            Some(failure) => Err(failure),
+            None => {
+                talk("stopped");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn in_use_hint(error: CliError) -> CliError {
+    if error.has_hint() { error } else { error.hint("is this network running already? another one needs its own --datadir") }
+}
+
+/// The port if nobody has it, else any.
+fn free_or_any(port: u16) -> SocketAddr {
+    let wanted = SocketAddr::new(LOOPBACK, port);
+    match TcpListener::bind(wanted) {
+        Ok(_) => wanted,
+        Err(_) => SocketAddr::new(LOOPBACK, 0),
+    }
+}

@@ -1,0 +1,96 @@
+//! `chainwright node`, and what every command that runs nodes shares.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use chainwright_node::{Log, PeerOptions, Shutdown};
+use chainwright_rpc::{AuthConfig, ServerConfig};
+use serde_json::json;
+
+use crate::args::NodeArgs;
+use crate::error::{CliError, CliResult, Context as _};
+use crate::import::default_data;
+use crate::registry::{self, NodeSettings, Overrides, Producer, RunningNode, with_hint};
+use crate::{discovery, print, spec, talk};
+
+/// This machine alone.
+pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// The threads that carry sockets and timers.
+pub(crate) fn runtime() -> CliResult<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context(|| "cannot start threads".to_owned())
+}
+
+/// An RPC server with a cookie in the data directory.
+pub(crate) fn rpc_server(data: &Path, bind: SocketAddr) -> ServerConfig {
+    let auth = AuthConfig { cookie_path: Some(data.join(".cookie")), ..AuthConfig::default() };
+    ServerConfig { bind: vec![bind], auth, ..ServerConfig::default() }
+}
+
+pub(crate) fn run(args: &NodeArgs, is_json: bool) -> CliResult<()> {
+    let file = spec::load(&args.chain)?;
+    let mut overrides = Overrides::assume(args.assumevalid.as_deref())?;
+    overrides.producer = args.mine.as_ref().map(|address| Producer { address: address.clone(), pace: None });
+    let cell = registry::cell(&file, &overrides)?;
+    let data = args.datadir.clone().unwrap_or_else(|| default_data(&file.name).join("node"));
+    std::fs::create_dir_all(&data).context(|| format!("cannot make {}", data.display()))?;
+    let listen = match (args.no_listen, args.listen.is_empty()) {
+        (true, _) => Vec::new(),
+        (false, true) => vec![SocketAddr::new(LOOPBACK, file.network.port)],
+        (false, false) => args.listen.clone(),
+    };
+    let peers = PeerOptions {
+        listen,
+        connect: args.connect.clone(),
+        add: args.add_node.clone(),
+        seeds: file.network.seeds.clone(),
+        ..PeerOptions::default()
+    };
+    let rpc_address = SocketAddr::new(args.rpc_bind, args.rpc_port.unwrap_or(file.network.rpc_port));
+    let mut settings = NodeSettings::new(data.clone(), peers, Some(rpc_server(&data, rpc_address)));
+    settings.connections_max = args.max_connections;
+    settings.options.workers = args.threads.unwrap_or(settings.options.workers);
+    settings.options.log = Log::open(&data.join("debug.log"), args.print_log, false)
+        .context(|| format!("cannot write the log in {}", data.display()))?;
+    let shutdown = Shutdown::new();
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        shutdown.listen_to_signals().context(|| "cannot listen to signals".to_owned())?;
+        let node =
+            cell.start(settings, shutdown.clone()).await.map_err(|error| port_hint(&error, &file.name))?;
+        announce(&*node, &data, is_json);
+        shutdown.requested().await;
+        discovery::withdraw(&data);
+        node.stop().await.map_err(|failure| {
+            CliError::failed(failure).hint(format!("see {}", data.join("debug.log").display()))
+        })
+    })
+}
+
+/// A start error with the hint that fits best.
+fn port_hint(error: &chainwright_node::StartError, chain: &str) -> CliError {
+    let error = with_hint(error);
+    if error.has_hint() {
+        return error;
+    }
+    error.hint(format!("is a node of {chain} running already? choose ports with --listen and --rpc-port"))
+}
+
+fn announce(node: &dyn RunningNode, data: &Path, is_json: bool) {
+    let rpc = node.rpc().first().copied();
+    if let Some(address) = rpc {
+        discovery::announce(data, address);
+    }
+    let peers: Vec<String> = node.listening().iter().map(SocketAddr::to_string).collect();
+    let rpc = rpc.map(|address| address.to_string()).unwrap_or_default();
+    if is_json {
+        print(json!({ "rpc": rpc, "peers": peers, "datadir": data }).to_string());
+        return;
+    }
+    print(format!("rpc    http://{rpc}   login in {}", data.join(".cookie").display()));
+    for address in peers {
+        print(format!("peers  {address}"));
+    }
+    talk(format!("hint: chainwright show chain --rpc {rpc}; Ctrl-C stops the node"));
+}

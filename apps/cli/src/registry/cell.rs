@@ -1,0 +1,182 @@
+//! A chain without its types: what commands can do with any cell.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chainwright_chain::{Block as _, BoxFuture, Header as _, Ledger};
+use chainwright_node::{
+    EngineRoom, Node, NodeOptions, NodeParts, PeerOptions, Shutdown, StartError, WallClock, open_chain,
+};
+use chainwright_rpc::ServerConfig;
+
+use super::Assembly;
+use crate::error::{CliError, CliResult, Context as _};
+use crate::import::{Exported, Imported, Progress, Report, export_blocks, import_blocks, import_headers};
+
+/// What the operator says about one node.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeSettings {
+    pub(crate) options: NodeOptions,
+    /// At most this many peers.
+    pub(crate) connections_max: usize,
+}
+
+impl NodeSettings {
+    /// A node with its files in a directory, peers and RPC as given.
+    pub(crate) fn new(data: PathBuf, peers: PeerOptions, rpc: Option<ServerConfig>) -> Self {
+        let options = NodeOptions { peers, rpc, ..NodeOptions::new(data) };
+        Self { options, connections_max: 125 }
+    }
+}
+
+/// Any chain, put together.
+pub(crate) trait Cell: Send {
+    /// The engine's name.
+    fn consensus_name(&self) -> &'static str;
+
+    /// The ledger's name.
+    fn ledger_name(&self) -> &'static str;
+
+    /// Id of the first block as people write it.
+    fn genesis(&self) -> String;
+
+    /// Reads block files into a data directory.
+    ///
+    /// # Errors
+    /// When the directory cannot be used, or a block breaks the rules.
+    fn import(self: Box<Self>, data: &Path, report: Report, progress: &mut Progress) -> CliResult<Imported>;
+
+    /// Writes the blocks of a data directory to a file.
+    ///
+    /// # Errors
+    /// When the directory or the file cannot be used.
+    fn export(self: Box<Self>, data: &Path, file: &Path, heights: (u32, Option<u32>)) -> CliResult<Exported>;
+
+    /// Starts a node. Needs a running Tokio runtime.
+    fn start(
+        self: Box<Self>,
+        settings: NodeSettings,
+        shutdown: Shutdown,
+    ) -> BoxFuture<'static, Result<Box<dyn RunningNode>, StartError>>;
+}
+
+/// A running node of any chain.
+pub(crate) trait RunningNode: Send {
+    /// Where peers can connect.
+    fn listening(&self) -> Vec<SocketAddr>;
+
+    /// Where the RPC server listens.
+    fn rpc(&self) -> Vec<SocketAddr>;
+
+    /// Stops in order; the failure that stopped the node, if one did.
+    fn stop(self: Box<Self>) -> BoxFuture<'static, Result<(), String>>;
+}
+
+/// An error with a hint from one whose last line is the hint.
+pub(crate) fn with_hint(error: &StartError) -> CliError {
+    let text = error.to_string();
+    match text.split_once("\nhint: ") {
+        Some((message, hint)) => CliError::failed(message).hint(hint),
+        None => CliError::failed(text),
+    }
+}
+
+impl<L: Ledger> Assembly<L> {
+    /// Opens the chain without sockets. The runtime carries the clock and nothing else.
+    fn open_offline(
+        &self,
+        data: &Path,
+        threads: Option<usize>,
+        shutdown: &Shutdown,
+    ) -> CliResult<(EngineRoom<L>, tokio::runtime::Runtime)> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .context(|| "cannot start threads".to_owned())?;
+        std::fs::create_dir_all(data).context(|| format!("cannot make {}", data.display()))?;
+        let mut options = NodeOptions::new(data);
+        options.workers = threads.unwrap_or(options.workers);
+        let parts = (Arc::clone(&self.ledger), Arc::clone(&self.consensus), self.identity.clone());
+        let clock = Arc::new(WallClock::new(runtime.handle().clone()));
+        let room = open_chain(parts, &options, clock, shutdown).map_err(|error| with_hint(&error))?;
+        Ok((room, runtime))
+    }
+}
+
+impl<L: Ledger> Cell for Assembly<L> {
+    fn consensus_name(&self) -> &'static str {
+        self.consensus.name()
+    }
+
+    fn ledger_name(&self) -> &'static str {
+        L::NAME
+    }
+
+    fn genesis(&self) -> String {
+        L::show_id(&self.ledger.genesis().0.header().id().0)
+    }
+
+    fn import(self: Box<Self>, data: &Path, report: Report, progress: &mut Progress) -> CliResult<Imported> {
+        let shutdown = Shutdown::new();
+        let (mut room, _runtime) = self.open_offline(data, report.threads, &shutdown)?;
+        let magic = self.parameters.magic;
+        if self.wants_headers_first {
+            import_headers(room.chain(), magic, &report.files)?;
+        }
+        let imported = import_blocks(room.chain(), magic, &report, progress);
+        room.stop();
+        match shutdown.failure() {
+            Some(failure) => Err(CliError::failed(failure)),
+            None => imported,
+        }
+    }
+
+    fn export(self: Box<Self>, data: &Path, file: &Path, heights: (u32, Option<u32>)) -> CliResult<Exported> {
+        let (mut room, _runtime) = self.open_offline(data, Some(1), &Shutdown::new())?;
+        let exported = export_blocks(room.chain(), self.parameters.magic, file, heights);
+        room.stop();
+        exported
+    }
+
+    fn start(
+        mut self: Box<Self>,
+        settings: NodeSettings,
+        shutdown: Shutdown,
+    ) -> BoxFuture<'static, Result<Box<dyn RunningNode>, StartError>> {
+        let policy = &mut self.parameters.policy;
+        if !settings.options.peers.connect.is_empty() {
+            (policy.outbound_full_relay_max, policy.outbound_block_relay_max) = (0, 0);
+            policy.feelers = false;
+        }
+        let outbound = policy.outbound_full_relay_max + policy.outbound_block_relay_max;
+        policy.inbound_max = settings.connections_max.saturating_sub(outbound);
+        let assembly = *self;
+        let parts = NodeParts {
+            ledger: assembly.ledger,
+            consensus: assembly.consensus,
+            identity: assembly.identity,
+            parameters: assembly.parameters,
+            dialects: assembly.dialects,
+        };
+        Box::pin(async move {
+            let node = Node::start(parts, settings.options, shutdown).await?;
+            Ok(Box::new(node) as Box<dyn RunningNode>)
+        })
+    }
+}
+
+impl<L: Ledger> RunningNode for Node<L> {
+    fn listening(&self) -> Vec<SocketAddr> {
+        Self::listening(self).to_vec()
+    }
+
+    fn rpc(&self) -> Vec<SocketAddr> {
+        self.rpc_addresses().to_vec()
+    }
+
+    fn stop(self: Box<Self>) -> BoxFuture<'static, Result<(), String>> {
+        Box::pin(Self::stop(*self))
+    }
+}

@@ -1,0 +1,61 @@
+//! Chain files: the presets, and what is wrong with others.
+
+use super::*;
+
+fn preset(name: &str) -> ChainFile {
+    load(name).unwrap()
+}
+
+/// The first line of the error a changed file gives, hint included.
+fn error_of(change: impl FnOnce(String) -> String) -> String {
+    let text = change(PRESETS.iter().find(|(name, _)| *name == "bitcoin-regtest").unwrap().1.to_owned());
+    parse(&text, "test.toml").unwrap_err().to_string()
+}
+
+#[test]
+fn bitcoin_files_say_what_the_ledger_knows() {
+    use chainwright_utxo::params;
+    let known = [
+        ("bitcoin-main", params::bitcoin_main()),
+        ("bitcoin-testnet4", params::bitcoin_testnet4()),
+        ("bitcoin-signet", params::bitcoin_signet()),
+        ("bitcoin-regtest", params::bitcoin_regtest()),
+    ];
+    for (name, mut expected) in known {
+        let file = preset(name);
+        expected.name = name.to_owned();
+        let section = file.utxo.as_ref().unwrap();
+        assert_eq!(section.parameters(&file).unwrap(), expected, "{name}");
+        file.pow.as_ref().unwrap().engine(section.first_block()).unwrap();
+    }
+}
+
+#[test]
+fn every_preset_is_named_as_its_file() {
+    for (name, text) in PRESETS {
+        assert_eq!(parse(text, name).unwrap().name, *name);
+    }
+}
+
+#[test]
+fn a_mistake_is_named_with_its_line_and_key() {
+    let error = error_of(|text| text.replace("spacing_seconds = 600", "spacing_secs = 600"));
+    assert!(error.contains("line 24"), "{error}");
+    assert!(error.contains("unknown field `spacing_secs`"), "{error}");
+    let error = error_of(|text| text.replace("port = 18444", "port = 99999"));
+    assert!(error.contains("line 10") && error.contains("99999"), "{error}");
+    let error = error_of(|text| text.replace("magic = \"fabfb5da\"", "magic = \"fabfb5\""));
+    assert!(error.contains("expected 4 bytes in hexadecimal, got 3"), "{error}");
+    let error = error_of(|text| text.replace("clock = \"always\"", "clock = \"perhaps\""));
+    assert!(error.contains("expected \"always\", \"never\""), "{error}");
+}
+
+#[test]
+fn sections_have_to_fit_the_plug_ins() {
+    let error = error_of(|text| text.replace("consensus = \"pow\"", "consensus = \"solo\""));
+    assert!(error.contains("[pow] belongs to a plug-in this chain does not use"), "{error}");
+    let error = error_of(|text| text.replace("ledger = \"utxo\"", "ledger = \"evm\""));
+    assert!(error.contains("unknown variant `evm`"), "{error}");
+    let error = error_of(|text| text.split("[utxo]").next().unwrap().to_owned());
+    assert!(error.contains("[utxo] is missing"), "{error}");
+}

@@ -1,0 +1,61 @@
+//! Chain files, keys, and command lines that make no sense.
+
+use crate::run::{check_refused, run, stdout};
+
+#[test]
+fn presets_are_listed_checked_and_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = stdout(&run(folder.path(), &["spec", "list"]));
+    for name in ["bitcoin-main", "bitcoin-testnet4", "bitcoin-signet", "bitcoin-regtest"] {
+        assert!(list.contains(name), "{list}");
+        let checked = run(folder.path(), &["spec", "check", name]);
+        assert!(checked.status.success(), "{name}");
+        let printed = stdout(&run(folder.path(), &["spec", "print", name]));
+        std::fs::write(folder.path().join("copy.toml"), printed).unwrap();
+        let copied = run(folder.path(), &["spec", "check", "copy.toml"]);
+        assert_eq!(stdout(&checked), stdout(&copied), "{name}");
+    }
+    let main = stdout(&run(folder.path(), &["spec", "check", "bitcoin-main"]));
+    assert!(main.contains("000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"), "{main}");
+}
+
+#[test]
+fn nonsense_is_refused_with_words_and_never_a_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = stdout(&run(folder.path(), &["spec", "print", "bitcoin-regtest"]));
+    std::fs::write(folder.path().join("bad.toml"), text.replace("port = 18444", "prot = 18444")).unwrap();
+    std::fs::write(folder.path().join("garbage.toml"), [0xff, 0xfe, 0, 1]).unwrap();
+    let check = |arguments: &[&str], words: &[&str]| check_refused(folder.path(), arguments, 2, words);
+    check(&["spec", "check", "bad.toml"], &["bad.toml", "line 10", "unknown field `prot`", "hint:"]);
+    check(&["spec", "check", "garbage.toml"], &["garbage.toml"]);
+    check(&["spec", "check", "nowhere.toml"], &["neither a preset nor a file", "hint:"]);
+    check(&["spec", "print", "nothing"], &["hint:"]);
+    check(&["dev", "--chain", "bitcoin-main"], &["no chain for local networks", "hint:"]);
+    check(&["dev", "--block-time", "never"], &["block-time"]);
+    check(&["dev", "--nodes", "0"], &["nodes"]);
+    check(&["node", "--chain", "bitcoin-regtest", "--mine", "bc1qnothing"], &["no address"]);
+    check(&["import", "--chain", "bitcoin-regtest", "--assumevalid", "xyz", "file"], &["no block id", "hint:"]);
+    check(&["launch"], &["launch"]);
+    check_refused(folder.path(), &["show", "chain", "--rpc", "127.0.0.1:1", "--user", "a:b"], 3, &["hint:"]);
+    check_refused(folder.path(), &["--json", "show", "chain"], 3, &["\"hint\":"]);
+}
+
+#[test]
+fn a_key_is_secret_until_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let new = run(folder.path(), &["key", "new", "--out", "wallet.json"]);
+    let said = stdout(&new);
+    assert!(new.status.success() && said.contains("bcrt1q") && said.contains("tpub"), "{said}");
+    assert!(!said.contains("tprv"), "{said}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(folder.path().join("wallet.json")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    check_refused(folder.path(), &["key", "new", "--out", "wallet.json"], 1, &["hint:"]);
+    let address = stdout(&run(folder.path(), &["key", "address", "--wallet", "wallet.json"]));
+    assert!(said.contains(address.trim()), "{said}");
+    let shown = stdout(&run(folder.path(), &["key", "new", "--show-secret", "--chain", "bitcoin-main"]));
+    assert!(shown.contains("bc1q") && shown.contains("xprv") && shown.contains("wif"), "{shown}");
+}

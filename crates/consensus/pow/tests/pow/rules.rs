@@ -105,6 +105,19 @@ fn targets_change_at_period_boundaries_only() {
     assert_eq!(mainnet.required(&slow, Timestamp(START)).0, MAINNET_LIMIT, "never beyond the limit");
 }
 
+/// The time from the last block of one period to the first of the next is in neither: the reference's famous off by one.
+#[test]
+fn a_pause_between_periods_does_not_count() {
+    let bits = 0x1f00_ffff;
+    let first = steady(bits, 9, 600);
+    let resumed = START + 9 * 600 + 3000;
+    let second = extend(first, (0..10).map(|block| resumed + block * 600));
+    let required = |rule| TargetRule::Bitcoin(rule).required(&second, Timestamp(START)).0;
+    assert_eq!(second.height(), Height(19));
+    assert_eq!(required(short()), 0x1f00_e665);
+    assert_eq!(required(Retarget { bip94: true, ..short() }), 0x1f00_e665);
+}
+
 #[test]
 fn late_test_network_blocks_may_be_easy_and_the_next_ones_may_not() {
     let rule = TargetRule::Bitcoin(Retarget { allow_min_difficulty: true, ..mainnet() });

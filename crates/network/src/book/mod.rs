@@ -138,10 +138,9 @@ impl AddressBook {
             known.info.time = known.info.time.max(time);
             // Each further place is half as likely, and tried addresses need none.
             let crowded = known.places.len() >= NEW_PLACES_MAX;
-            let unlikely = keyed(&self.key, &[b"again", &address.key(), &now.to_le_bytes()])
-                % (1 << known.places.len().min(8))
-                != 0;
-            if known.tried || crowded || unlikely {
+            let draw = keyed(&self.key, &[b"again", &address.key(), &now.to_le_bytes()]);
+            let likely = draw.is_multiple_of(1 << known.places.len().min(8));
+            if known.tried || crowded || !likely {
                 return false;
             }
         }

@@ -88,7 +88,9 @@ impl<L: Ledger> Protocol<L> {
         self.network_active = active;
         if !active {
             let ids: Vec<_> = self.peers.keys().copied().collect();
-            ids.into_iter().for_each(|id| self.part(id, Farewell::Operator));
+            for id in ids {
+                self.part(id, Farewell::Operator);
+            }
         }
     }
 

@@ -136,7 +136,9 @@ impl<L: Ledger> Protocol<L> {
         if list.is_empty() {
             return;
         }
-        list.iter().for_each(|info| peer.gossip.known.insert(&info.address.key()));
+        for info in &list {
+            peer.gossip.known.insert(&info.address.key());
+        }
         let v2 = peer.greeting.as_ref().is_some_and(|greeting| greeting.address_v2);
         self.send(id, &if v2 { Message::AddrV2(list) } else { Message::Addr(list) });
     }

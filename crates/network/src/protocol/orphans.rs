@@ -111,6 +111,8 @@ impl<L: Ledger> Orphans<L> {
     fn drop_where(&mut self, condition: impl Fn(&Orphan<L>) -> bool) {
         let ids: Vec<_> =
             self.list.iter().filter(|(_, orphan)| condition(orphan)).map(|(id, _)| *id).collect();
-        ids.iter().for_each(|id| self.remove(id));
+        for id in &ids {
+            self.remove(id);
+        }
     }
 }

@@ -143,7 +143,9 @@ impl<L: Ledger> Protocol<L> {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.relay.next_at = next;
         let list: Vec<_> = list.into_iter().filter(|entry| !peer.relay.known.contains(&entry.id)).collect();
-        list.iter().for_each(|entry| peer.relay.known.insert(&entry.id));
+        for entry in &list {
+            peer.relay.known.insert(&entry.id);
+        }
         if !list.is_empty() {
             self.send(id, &Message::Inv(list));
         }

@@ -18,7 +18,7 @@ pub(crate) fn chain(length: usize, weight: u8, salt: u8) -> Vec<TestBlock> {
 
 pub(crate) fn node_with(seed: u8, blocks: &[TestBlock]) -> Node {
     let mut node = Node::new(seed, parameters());
-    blocks.iter().for_each(|block| node.mine(block));
+    node.mine_all(blocks);
     node
 }
 

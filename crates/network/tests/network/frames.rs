@@ -11,11 +11,11 @@ const MAIN: [u8; 4] = [0xf9, 0xbe, 0xb4, 0xd9];
 
 #[track_caller]
 fn check_frame(hex: &str, message: &Message) {
-    let wire = decode_to_vec(&hex.replace([' ', '\n'], "")).unwrap();
+    let wire = decode_to_vec(&hex.replace([' ', '\n'], "")).expect("the test's own hex");
     let mut decoder = FrameDecoder::new(MAIN, 4_000_000);
     decoder.push(&wire);
-    let frame = decoder.next_frame().unwrap().expect("a whole frame");
-    assert_eq!(&Message::decode(frame.command, frame.payload, Some(80)).unwrap(), message);
+    let frame = decoder.next_frame().expect("a good frame").expect("a whole frame");
+    assert_eq!(Message::decode(frame.command, frame.payload, Some(80)).as_ref(), Ok(message));
     let again = encode_frame(MAIN, message.command(), &message.encode(Some(80)));
     assert_eq!(again, wire);
 }

@@ -79,6 +79,9 @@ pub(crate) struct Node {
     messages: Arc<Mutex<VecDeque<Message<Slots>>>>,
     notices: mpsc::Receiver<Notice>,
     owed: Vec<Owed>,
+    /// What the pool says of transactions instead of taking them.
+    pub(crate) refusals: BTreeMap<TxId, Refusal>,
+    refused: Vec<(Token, Refusal)>,
 }
 
 pub(crate) fn parameters() -> Parameters<Slots> {
@@ -126,6 +129,8 @@ impl Node {
             messages,
             notices,
             owed: Vec::new(),
+            refusals: BTreeMap::new(),
+            refused: Vec::new(),
         }
     }
 
@@ -143,6 +148,14 @@ impl Node {
         let mut reply = self.chain.import(block.clone());
         self.settle();
         reply.take().expect("the driver has settled").expect("the block is valid");
+    }
+
+    /// The same for several.
+    #[track_caller]
+    pub(crate) fn mine_all(&mut self, blocks: &[TestBlock]) {
+        for block in blocks {
+            self.mine(block);
+        }
     }
 
     /// The same for a block that only a certificate moves the head to.
@@ -209,6 +222,9 @@ impl Node {
                 self.owed.push(Owed::Block(token, self.chain.import(block)));
             }
             Output::SubmitTransaction { token, tx } => {
+                if let Some(refusal) = self.refusals.get(&tx.id()) {
+                    return self.refused.push((token, refusal.clone()));
+                }
                 self.owed.push(Owed::Transaction(token, self.chain.submit(tx)));
             }
             Output::Finalize { token, id, proof } => {
@@ -219,7 +235,10 @@ impl Node {
 
     /// Hands over answers that have come.
     fn pay(&mut self) -> bool {
-        let mut inputs = Vec::new();
+        let refused = self.refused.drain(..);
+        let mut inputs: Vec<_> = refused
+            .map(|(token, refusal)| Input::TransactionSubmitted { token, result: Err(refusal) })
+            .collect();
         self.owed.retain_mut(|owed| {
             let input = match owed {
                 Owed::Headers(token, reply) => {
@@ -240,7 +259,9 @@ impl Node {
             open
         });
         let paid = !inputs.is_empty();
-        inputs.into_iter().for_each(|input| self.protocol.handle(input, self.now));
+        for input in inputs {
+            self.protocol.handle(input, self.now);
+        }
         paid
     }
 }

@@ -67,8 +67,9 @@ impl Puppet {
             .map(|(_, bytes)| {
                 let mut decoder = FrameDecoder::new(MAGIC, 1 << 20);
                 decoder.push(&bytes);
-                let frame = decoder.next_frame().unwrap().expect("outputs are whole frames");
-                Message::decode(frame.command, frame.payload, Some(49)).unwrap()
+                let frame =
+                    decoder.next_frame().expect("outputs are good frames").expect("outputs are whole frames");
+                Message::decode(frame.command, frame.payload, Some(49)).expect("outputs decode")
             })
             .collect()
     }

@@ -1,7 +1,7 @@
 //! Transactions and addresses on their way.
 
 use bytes::Bytes;
-use chainwright_chain::{BlockId, Codec, Pool, Transaction, TxId};
+use chainwright_chain::{BlockId, Codec, Pool, Reason, Refusal, Transaction, TxId};
 use chainwright_network::message::{Inventory, InventoryKind, Locate, Message, Version};
 use chainwright_network::*;
 
@@ -109,13 +109,46 @@ fn an_unanswered_request_is_repeated_elsewhere_and_notfound_at_once() {
 }
 
 #[test]
+fn an_orphan_waits_for_its_parent_which_is_asked_for_by_id() {
+    let mut node = node_with(1, &chain(5, 1, 1));
+    let puppet = Puppet::join(&mut node, 2, OUTBOUND);
+    let (parent, child) = (tx(7, 1), tx(7, 2));
+    let missing =
+        Refusal::MissingParents { reason: Reason::new("missing-inputs"), parents: vec![parent.id()] };
+    node.refusals.insert(child.id(), missing);
+    puppet.say(&mut node, &Message::Tx(child.to_bytes().into()));
+    let expected = Inventory::transaction(InventoryKind::WitnessTransaction, parent.id());
+    assert_eq!(asked(&puppet.heard(&mut node)), [expected]);
+    node.refusals.clear();
+    puppet.say(&mut node, &Message::Tx(parent.to_bytes().into()));
+    assert_eq!(pool_ids(&node), [parent.id(), child.id()]);
+}
+
+#[test]
+fn a_refused_transaction_is_not_asked_for_again_until_the_head_moves() {
+    let blocks = chain(6, 1, 1);
+    let mut node = node_with(1, &blocks[..5]);
+    let puppet = Puppet::join(&mut node, 2, OUTBOUND);
+    let refused = tx(7, 3);
+    node.refusals.insert(refused.id(), Refusal::Policy(Reason::new("min relay fee not met")));
+    puppet.say(&mut node, &Message::Tx(refused.to_bytes().into()));
+    assert_eq!(puppet.farewell(&node), None);
+    let entry = Inventory::transaction(InventoryKind::WitnessId, refused.id());
+    puppet.say(&mut node, &Message::Inv(vec![entry]));
+    assert!(asked(&puppet.heard(&mut node)).is_empty());
+    node.mine(&blocks[5]);
+    puppet.say(&mut node, &Message::Inv(vec![entry]));
+    assert_eq!(asked(&puppet.heard(&mut node)), [entry]);
+}
+
+#[test]
 fn a_fee_filter_is_said_and_honoured() {
     let blocks = chain(5, 1, 1);
     let mut parameters = parameters();
     parameters.hooks.fee_rate = |_, id| Some(u64::from(id.0[1]) * 100);
     parameters.hooks.fee_rate_min = |_| Some(1_000);
     let mut node = Node::new(1, parameters);
-    blocks.iter().for_each(|block| node.mine(block));
+    node.mine_all(&blocks);
     let puppet = Puppet::join(&mut node, 2, OUTBOUND);
     puppet.say(&mut node, &Message::FeeFilter(5_000));
     wait(&mut node, 2_000);

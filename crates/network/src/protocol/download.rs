@@ -31,6 +31,8 @@ const UNREQUESTED_AHEAD: u32 = 288;
 const RETRY: u64 = 10 * SECOND;
 /// Most certificates kept for blocks that are still with the driver.
 const PROOFS_MAX: usize = 64;
+/// Blocks whose senders are remembered until they are executed.
+const UNPROVEN_MAX: usize = 4_096;
 /// Blocks of one look ahead.
 const LOOK: u32 = 128;
 
@@ -41,6 +43,8 @@ pub(super) struct Downloads {
     /// With the driver, with their sizes.
     pub(super) importing: BTreeMap<BlockId, usize>,
     pub(super) importing_bytes: usize,
+    /// Who brought blocks that are stored and not executed yet (Bitcoin Core `mapBlockSource`).
+    pub(super) unproven: BTreeMap<BlockId, PeerId>,
     /// Not to be asked for before a time.
     pub(super) retry_at: BTreeMap<BlockId, u64>,
     pub(super) stalling_timeout: u64,
@@ -55,6 +59,7 @@ impl Default for Downloads {
             in_flight: BTreeMap::new(),
             importing: BTreeMap::new(),
             importing_bytes: 0,
+            unproven: BTreeMap::new(),
             retry_at: BTreeMap::new(),
             stalling_timeout: STALLING.0,
             refill_all: false,
@@ -302,7 +307,12 @@ impl<L: Ledger> Protocol<L> {
         self.downloads.refill_all = true;
         self.update_best_header(&block);
         match result {
-            Ok(_) => self.block_taken(id, &block),
+            Ok(imported) => {
+                if imported == Imported::Stored && self.downloads.unproven.len() < UNPROVEN_MAX {
+                    self.downloads.unproven.insert(block, id);
+                }
+                self.block_taken(id, &block);
+            }
             Err(Reject::Invalid(reason)) => {
                 let reject = Reject::Invalid(reason);
                 self.misbehaved(id, Farewell::Invalid { what: "block", reject });
@@ -336,6 +346,26 @@ impl<L: Ledger> Protocol<L> {
         }
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.blocks.last_block_at = self.now;
+        }
+    }
+
+    /// Blocks that were stored ahead and have been executed by now: who brought an invalid one has broken a rule.
+    pub(super) fn check_unproven(&mut self) {
+        let mut liars = Vec::new();
+        let published = &self.published;
+        self.downloads.unproven.retain(|block, from| match published.block(block).map(|info| info.status) {
+            Some(Status::Stored | Status::Executed) => true,
+            Some(Status::Invalid(reason)) => {
+                liars.push((*from, reason));
+                false
+            }
+            _ => false,
+        });
+        for (id, reason) in liars {
+            // A branch that fell with its first block is that sender's doing; an operator's verdict is nobody's.
+            if self.peers.get(&id).is_some_and(|peer| peer.kind.is_automatic()) {
+                self.misbehaved(id, Farewell::Invalid { what: "block", reject: Reject::Invalid(reason) });
+            }
         }
     }
 

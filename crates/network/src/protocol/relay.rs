@@ -102,7 +102,8 @@ impl<L: Ledger> Protocol<L> {
         }
     }
 
-    /// A peer that has just become ready is told of the whole pool.
+    /// A peer that has just become ready is told of the whole pool. (Bitcoin Core tells of new transactions only; a network of
+    /// few nodes would forget what was sent while one of them was away.)
     pub(super) fn announce_pool(&mut self, id: PeerId) {
         if !self.parameters.policy.relay_transactions {
             return;

@@ -47,6 +47,7 @@ impl<L: Ledger> Protocol<L> {
             self.say_fee_filter(id);
             self.gossip_due(id);
         }
+        self.check_unproven();
         self.orphans.expire(self.now);
         self.dial();
         self.downloads.refill_all = true;

@@ -4,8 +4,8 @@ use chainwright_chain::CompactTarget;
 use chainwright_utxo::amount::Amount;
 use chainwright_utxo::hash::BlockHash;
 use chainwright_utxo::params::{
-    AddressPrefixes, BuriedHeights, Clock, Deployment, DuplicateCoinbase, Genesis, Parameters, PeerParameters,
-    ScriptFlagException,
+    AddressPrefixes, BuriedHeights, Clock, Deployment, DuplicateCoinbase, Genesis, Parameters,
+    PeerParameters, ScriptFlagException,
 };
 use chainwright_utxo::script::Flags;
 use serde::Deserialize;
@@ -153,11 +153,7 @@ impl UtxoSection {
             bip34_block: self.buried.bip34_block.map(block_hash).unwrap_or_default(),
             duplicate_coinbases: self.duplicate_coinbases.iter().map(DuplicateSection::value).collect(),
             script_flag_exceptions: exceptions.collect::<CliResult<_>>()?,
-            deployments: self
-                .deployments
-                .iter()
-                .map(DeploymentSection::value)
-                .collect::<CliResult<_>>()?,
+            deployments: self.deployments.iter().map(DeploymentSection::value).collect::<CliResult<_>>()?,
             signet_challenge: self.signet_challenge.as_ref().map(|challenge| challenge.0.clone()),
             addresses: self.addresses.value(),
             peers: PeerParameters {
@@ -215,6 +211,7 @@ impl AddressSection {
         AddressPrefixes {
             pubkey_hash: self.pubkey_hash,
             script_hash: self.script_hash,
+            script_hash_also: None,
             secret_key: self.secret_key,
             extended_public_key: self.extended_public_key.0,
             extended_secret_key: self.extended_secret_key.0,
@@ -246,9 +243,8 @@ impl ExceptionSection {
 
 impl DeploymentSection {
     fn value(&self) -> CliResult<Deployment> {
-        let wrong = |what: &str| {
-            Err(CliError::usage(format!("utxo.deployments: {} of `{}`", what, self.name)))
-        };
+        let wrong =
+            |what: &str| Err(CliError::usage(format!("utxo.deployments: {} of `{}`", what, self.name)));
         if self.bit > 28 {
             return wrong("bit is not between 0 and 28");
         }

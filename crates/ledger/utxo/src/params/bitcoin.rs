@@ -45,17 +45,6 @@ fn genesis(time: u32, nonce: u32, bits: u32) -> Genesis {
     }
 }
 
-fn test_addresses(bech32: &str) -> AddressPrefixes {
-    AddressPrefixes {
-        pubkey_hash: 111,
-        script_hash: 196,
-        secret_key: 239,
-        extended_public_key: [0x04, 0x35, 0x87, 0xcf],
-        extended_secret_key: [0x04, 0x35, 0x83, 0x94],
-        bech32: bech32.into(),
-    }
-}
-
 fn peers(magic: [u8; 4], port: u16, rpc_port: u16, seeds: &[&str]) -> PeerParameters {
     PeerParameters { magic, port, rpc_port, seeds: seeds.iter().map(|&seed| seed.into()).collect() }
 }
@@ -130,14 +119,7 @@ pub fn bitcoin_main() -> Parameters {
             taproot(Clock::Time { start: 1_619_222_400, timeout: 1_628_640_000 }, 709_632, 1815),
         ],
         signet_challenge: None,
-        addresses: AddressPrefixes {
-            pubkey_hash: 0,
-            script_hash: 5,
-            secret_key: 128,
-            extended_public_key: [0x04, 0x88, 0xb2, 0x1e],
-            extended_secret_key: [0x04, 0x88, 0xad, 0xe4],
-            bech32: "bc".into(),
-        },
+        addresses: AddressPrefixes::bitcoin(),
         peers: peers(
             [0xf9, 0xbe, 0xb4, 0xd9],
             8333,
@@ -171,7 +153,7 @@ pub fn bitcoin_testnet4() -> Parameters {
         duplicate_coinbases: Vec::new(),
         script_flag_exceptions: Vec::new(),
         deployments: vec![testdummy(1512), taproot(Clock::Always, 0, 1512)],
-        addresses: test_addresses("tb"),
+        addresses: AddressPrefixes::bitcoin_test("tb"),
         peers: peers(
             [0x1c, 0x16, 0x3f, 0x28],
             48_333,
@@ -216,7 +198,7 @@ pub fn bitcoin_regtest() -> Parameters {
         subsidy_halving_interval: 150,
         buried: BuriedHeights { segwit: 0, ..SINCE_BLOCK_1 },
         deployments: vec![testdummy, Deployment { period: 144, ..taproot(Clock::Always, 0, 108) }],
-        addresses: test_addresses("bcrt"),
+        addresses: AddressPrefixes::bitcoin_test("bcrt"),
         peers: peers([0xfa, 0xbf, 0xb5, 0xda], 18_444, 18_443, &[]),
         ..bitcoin_testnet4()
     }

@@ -15,6 +15,7 @@ pub use deployments::{Clock, Deployment, DeploymentState, Deployments, Signallin
 pub use genesis::Genesis;
 pub use script_flags::ScriptFlagException;
 
+pub use crate::address::AddressPrefixes;
 use crate::amount::Amount;
 use crate::hash::BlockHash;
 use crate::script::Flags;
@@ -41,23 +42,6 @@ pub struct DuplicateCoinbase {
     pub height: u32,
     /// Its id.
     pub block: BlockHash,
-}
-
-/// First bytes and words of addresses and keys as people write them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddressPrefixes {
-    /// Base58 version of a key's hash.
-    pub pubkey_hash: u8,
-    /// Base58 version of a script's hash.
-    pub script_hash: u8,
-    /// Base58 version of a private key.
-    pub secret_key: u8,
-    /// Base58 version of an extended public key (BIP-0032).
-    pub extended_public_key: [u8; 4],
-    /// Base58 version of an extended private key (BIP-0032).
-    pub extended_secret_key: [u8; 4],
-    /// The human-readable part of witness addresses (BIP-0173).
-    pub bech32: String,
 }
 
 /// How peers of this chain find and recognise each other.

@@ -2,9 +2,11 @@
 
 mod chain;
 mod coins;
+mod deployments;
 mod mainnet;
 mod mining;
 mod model;
 mod pool;
+mod signed;
 mod spend;
 mod words;

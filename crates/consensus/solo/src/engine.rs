@@ -49,6 +49,12 @@ impl Solo {
         self.requests.ask(self.sealer.is_some())
     }
 
+    /// The proof that makes a block final, if this node holds the key. Blocks are normally sealed by the engine itself; this
+    /// is for tools and simulations.
+    pub fn proof_of(&self, id: BlockId, height: Height) -> Option<Proof> {
+        self.sealer.as_ref().map(|sealer| self.prove(&sealer.key, id, height))
+    }
+
     pub(crate) fn prove(&self, key: &SealingKey, id: BlockId, height: Height) -> Proof {
         Proof(Bytes::copy_from_slice(&key.sign(&message(self.genesis, id, height))))
     }

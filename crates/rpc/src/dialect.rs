@@ -36,7 +36,7 @@ pub(crate) fn help(table: &Table, wanted: &str) -> String {
         if method.category != category {
             let blank = if category.is_empty() { "" } else { "\n" };
             category = method.category;
-            text.push_str(&format!("{blank}== {} ==\n", capitalized(category)));
+            text.extend([blank, "== ", &capitalized(category), " ==\n"]);
         }
         text.push_str(&method.usage());
         text.push('\n');

@@ -50,7 +50,7 @@ impl<L: Ledger> Dialect for GenericDialect<L> {
                 "chain_head",
                 &[],
                 "Height, id and time of the head, and of what is safe and final.",
-                Self::head,
+                |dialect, _| Ok(dialect.head()),
             ),
             bind("chain_block", BLOCK, "A block: its header's facts and its bytes.", Self::block),
             bind("chain_submit", TX_HEX, "Hands in a transaction; its id.", Self::submit),
@@ -60,7 +60,9 @@ impl<L: Ledger> Dialect for GenericDialect<L> {
                 "Hands in a block: valid, stored or known.",
                 Self::submit_block,
             ),
-            bind("chain_pool", &[], "Ids of the transactions that wait, parents first.", Self::pool),
+            bind("chain_pool", &[], "Ids of the transactions that wait, parents first.", |dialect, _| {
+                Ok(dialect.pool())
+            }),
             bind("chain_transaction", TX_ID, "A waiting transaction's bytes.", Self::transaction),
         ]
     }
@@ -98,15 +100,15 @@ impl<L: Ledger> GenericDialect<L> {
         })
     }
 
-    fn head(&self, _: &Call) -> Answer {
+    fn head(&self) -> Value {
         let published = self.chain.published();
-        Ok(json!({
+        json!({
             "ledger": L::NAME,
             "head": Self::header_json(&published.head().headers),
             "best_header": Self::header_json(&published.best_header()),
             "safe": published.safe().as_ref().map(Self::header_json),
             "finalized": published.finalized().as_ref().map(Self::header_json),
-        }))
+        })
     }
 
     fn find(&self, wanted: &Value) -> Result<Headers<L>, RpcError> {
@@ -155,9 +157,9 @@ impl<L: Ledger> GenericDialect<L> {
         }
     }
 
-    fn pool(&self, _: &Call) -> Answer {
+    fn pool(&self) -> Value {
         let waiting = self.chain.published().pool().all();
-        Ok(waiting.iter().map(|tx| Value::from(L::show_id(&tx.id().0))).collect())
+        waiting.iter().map(|tx| Value::from(L::show_id(&tx.id().0))).collect()
     }
 
     fn transaction(&self, call: &Call) -> Answer {

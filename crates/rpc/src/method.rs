@@ -176,7 +176,7 @@ impl Method {
         let heads: Vec<_> = heads.collect();
         let width = heads.iter().map(String::len).max().unwrap_or(0);
         for (head, parameter) in heads.iter().zip(self.parameters) {
-            text.push_str(&format!("{head:width$}    {}\n", parameter.explanation()));
+            text.extend([&format!("{head:width$}"), "    ", &parameter.explanation(), "\n"]);
         }
         text
     }
@@ -189,7 +189,7 @@ impl Method {
     pub fn positional(&self, params: Value) -> Result<Vec<Value>, RpcError> {
         let mut values = match params {
             Value::Array(values) => values,
-            Value::Object(named) => self.from_named(named)?,
+            Value::Object(named) => self.named_to_positional(named)?,
             _ => Vec::new(),
         };
         let required = self.parameters.iter().rposition(|p| p.is_required).map_or(0, |last| last + 1);
@@ -219,7 +219,7 @@ impl Method {
         Err(RpcError::wrong_type(format!("Wrong type passed:\n{}", indented(&wrong))))
     }
 
-    fn from_named(&self, mut named: Map<String, Value>) -> Result<Vec<Value>, RpcError> {
+    fn named_to_positional(&self, mut named: Map<String, Value>) -> Result<Vec<Value>, RpcError> {
         let mut values = Vec::new();
         let mut hole = 0;
         let mut initial: Option<(usize, &str)> = None;

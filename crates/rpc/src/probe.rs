@@ -155,7 +155,7 @@ impl<L: Ledger> LedgerProbe<L> {
     /// What the event does to the state: old is before it, new is after it.
     fn delta(&self, delta: &Delta) -> Value {
         let tables = self.0.ledger().tables();
-        let hex = |bytes: Option<&[u8]>| bytes.map(|bytes| bytes.to_lower_hex_string());
+        let hex = |bytes: Option<&[u8]>| bytes.map(hex_conservative::DisplayHex::to_lower_hex_string);
         let changes = delta.iter().map(|change| {
             let table = tables.get(usize::from(change.table.0)).map_or("", |table| table.name);
             json!({

@@ -98,7 +98,8 @@ impl Host for TestHost {
     }
 
     fn monotonic_us(&self) -> u64 {
-        0
+        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+        START.get_or_init(std::time::Instant::now).elapsed().as_micros() as u64
     }
 
     fn request_stop(&self) {

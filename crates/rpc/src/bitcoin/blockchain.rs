@@ -272,7 +272,7 @@ fn block_header(node: &BitcoinNode, call: &Call) -> Answer {
     }
     let body = node.published().read_block(&block.id())?;
     let transactions = body.map_or(0, |body| body.transactions.len());
-    Ok(node.header_json(&node.tip(), &block, transactions).into())
+    Ok(BitcoinNode::header_json(&node.tip(), &block, transactions).into())
 }
 
 fn block(node: &BitcoinNode, call: &Call) -> Answer {

@@ -24,8 +24,8 @@ fn describe_plain(script: &[u8], prefixes: &AddressPrefixes) -> String {
     match classify(script) {
         Template::Pubkey(key) if is_plain_key(key) => return format!("pk({})", key.to_lower_hex_string()),
         Template::Multisig { required, keys } if keys.iter().all(|key| is_plain_key(key)) => {
-            let keys: String = keys.iter().map(|key| format!(",{}", key.to_lower_hex_string())).collect();
-            return format!("multi({required}{keys})");
+            let keys: Vec<_> = keys.iter().map(|key| key.to_lower_hex_string()).collect();
+            return format!("multi({required},{})", keys.join(","));
         }
         Template::WitnessV1Taproot(key) if secp256k1::XOnlyPublicKey::from_byte_array(key).is_ok() => {
             return format!("rawtr({})", key.to_lower_hex_string());

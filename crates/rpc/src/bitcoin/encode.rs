@@ -60,12 +60,7 @@ pub(super) fn next_and_depth(tip: &Headers<Utxo>, block: &Headers<Utxo>) -> (Opt
 
 impl BitcoinNode {
     /// Bitcoin Core's `blockheaderToJSON`. `transactions` is how many the block has, 0 if its body is unknown.
-    pub(super) fn header_json(
-        &self,
-        tip: &Headers<Utxo>,
-        block: &Headers<Utxo>,
-        transactions: usize,
-    ) -> Object {
+    pub(super) fn header_json(tip: &Headers<Utxo>, block: &Headers<Utxo>, transactions: usize) -> Object {
         let header = block.header();
         let (next, confirmations) = next_and_depth(tip, block);
         let mut object = Object::new();
@@ -99,7 +94,7 @@ impl BitcoinNode {
 
     /// Bitcoin Core's `blockToJSON`; `verbosity` 1 shows ids, 2 transactions, 3 also what they spend.
     pub(super) fn block_json(&self, headers: &Headers<Utxo>, block: &Block, verbosity: i64) -> Answer {
-        let mut object = self.header_json(&self.tip(), headers, block.transactions.len());
+        let mut object = Self::header_json(&self.tip(), headers, block.transactions.len());
         put(
             &mut object,
             [
@@ -192,7 +187,7 @@ impl BitcoinNode {
             );
         }
         if !input.witness.is_empty() {
-            let items = input.witness.iter().map(|item| item.to_lower_hex_string());
+            let items = input.witness.iter().map(hex_conservative::DisplayHex::to_lower_hex_string);
             put(&mut object, [("txinwitness", items.collect())]);
         }
         if let Some(coin) = prevout {

@@ -1,6 +1,6 @@
 //! Making blocks at once: `generatetoaddress`, `generatetodescriptor`, `generateblock`, `generate` (Bitcoin Core `rpc/mining.cpp`).
 
-use chainwright_chain::{Attributes, BlockId, Imported};
+use chainwright_chain::{Attributes, BlockId, Imported, Reject, Reply};
 use chainwright_utxo::Utxo;
 use chainwright_utxo::address::Destination;
 use chainwright_utxo::block::Block;
@@ -135,18 +135,10 @@ impl BitcoinNode {
                 continue;
             }
             let hash = block.hash();
-            self.import_own(self.chain.import_built(block, candidate.executed))?;
+            accepted(self.chain.import_built(block, candidate.executed))?;
             hashes.push(Value::from(hash.to_string()));
         }
         Ok(hashes.into())
-    }
-
-    fn import_own(
-        &self,
-        reply: chainwright_chain::Reply<Result<Imported, chainwright_chain::Reject>>,
-    ) -> Result<(), RpcError> {
-        let refused = |_| RpcError::new(code::INTERNAL_ERROR, "ProcessNewBlock, block not accepted");
-        reply.wait()?.map(drop).map_err(refused)
     }
 
     fn listed_transaction(&self, text: &Value) -> Result<Transaction, RpcError> {
@@ -180,6 +172,12 @@ impl BitcoinNode {
     }
 }
 
+/// Waits until a block of our own has been taken.
+fn accepted(import: Reply<Result<Imported, Reject>>) -> Result<(), RpcError> {
+    let refused = |_| RpcError::new(code::INTERNAL_ERROR, "ProcessNewBlock, block not accepted");
+    import.wait()?.map(drop).map_err(refused)
+}
+
 /// Takes the output and the witness of a commitment out of the coinbase.
 fn strip_commitment(block: &mut Block) {
     let Some(at) = block.witness_commitment_index() else { return };
@@ -210,7 +208,7 @@ fn generate_block(node: &BitcoinNode, call: &Call) -> Answer {
     let mut object = Object::new();
     put(&mut object, [("hash", block.hash().to_string().into())]);
     if submit {
-        node.import_own(node.chain.import(block))?;
+        accepted(node.chain.import(block))?;
     } else {
         put(&mut object, [("hex", block.encode().to_lower_hex_string().into())]);
     }

@@ -40,7 +40,7 @@ pub(super) const METHODS: &[Entry] = &[Entry {
 const TIME_WARP_MAX_SECONDS: u64 = 600;
 /// Bytes of a block on the wire.
 const BLOCK_SIZE_MAX: usize = 4_000_000;
-const FIRST_POOL_CHECK: Duration = Duration::from_secs(60);
+const FIRST_POOL_CHECK: Duration = Duration::from_mins(1);
 const LATER_POOL_CHECK: Duration = Duration::from_secs(10);
 
 fn block_template(node: &BitcoinNode, call: &Call) -> Answer {

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::encode::{Object, put};
 use super::{BitcoinNode, Entry};
-use crate::error::Answer;
 use crate::method::{Call, Kind, Parameter};
 
 pub(super) const METHODS: &[Entry] = &[
@@ -15,7 +14,7 @@ pub(super) const METHODS: &[Entry] = &[
         name: "validateaddress",
         parameters: &[Parameter::required("address", Kind::String, "The bitcoin address to validate")],
         description: "Return information about the given bitcoin address.\n",
-        run: validate_address,
+        run: |node, call| Ok(validate_address(node, call)),
     },
     Entry {
         category: "util",
@@ -31,7 +30,7 @@ pub(super) const METHODS: &[Entry] = &[
     },
 ];
 
-fn validate_address(node: &BitcoinNode, call: &Call) -> Answer {
+fn validate_address(node: &BitcoinNode, call: &Call) -> Value {
     let prefixes = node.prefixes();
     let mut object = Object::new();
     match Destination::decode(call.text(0).unwrap_or_default(), &prefixes) {
@@ -52,7 +51,7 @@ fn validate_address(node: &BitcoinNode, call: &Call) -> Answer {
             [("isvalid", false.into()), ("error_locations", json!([])), ("error", error.to_string().into())],
         ),
     }
-    Ok(Value::Object(object))
+    Value::Object(object)
 }
 
 /// Bitcoin Core's `DescribeAddress`.

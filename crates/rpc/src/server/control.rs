@@ -51,7 +51,7 @@ const ECHOED: &[Parameter] = &[
 /// The latest time a mock clock takes, so that no sum of it overflows (Bitcoin Core `setmocktime`).
 const MOCK_TIME_MAX: i64 = i64::MAX / 1_000_000_000;
 /// Longest wait of `stop`.
-const STOP_WAIT_MAX: Duration = Duration::from_secs(60);
+const STOP_WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// Adds the methods; `help` speaks of everything in the table.
 pub(super) fn add_to(table: &mut Table, calls: &CallMetrics, host: &Arc<dyn Host>, client_name: &str) {

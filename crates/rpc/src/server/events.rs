@@ -67,7 +67,7 @@ pub(super) async fn events(query: Option<&str>, shared: Arc<Shared>) -> Response
     let wait = query_number(query, "wait", WAIT_DEFAULT_SECONDS);
     let (limit, wait) = match (limit, wait) {
         (Ok(limit), Ok(wait)) => (limit, Duration::from_secs(wait.min(WAIT_MAX_SECONDS))),
-        (Err(refusal), _) | (_, Err(refusal)) => return refusal,
+        (Err(message), _) | (_, Err(message)) => return text(StatusCode::BAD_REQUEST, &message),
     };
     let Ok(place) = Arc::clone(&shared.streams).try_acquire_owned() else {
         return text(StatusCode::SERVICE_UNAVAILABLE, "too many event streams are open\n");
@@ -111,7 +111,7 @@ fn refusal(failure: Failure, shared: &Shared) -> Response<Body> {
 }
 
 fn joined(lines: &[EventLine]) -> String {
-    lines.iter().map(|line| format!("{}\n", line.json)).collect()
+    lines.iter().flat_map(|line| [line.json.to_string(), "\n".into()]).collect()
 }
 
 impl Consumer {

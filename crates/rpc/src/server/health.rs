@@ -17,17 +17,16 @@ pub(super) fn query_value<'a>(query: Option<&'a str>, name: &str) -> Option<&'a 
 }
 
 /// A number in the query, or a default.
-pub(super) fn query_number(query: Option<&str>, name: &str, default: u64) -> Result<u64, Response<Body>> {
+pub(super) fn query_number(query: Option<&str>, name: &str, default: u64) -> Result<u64, String> {
     let Some(value) = query_value(query, name) else { return Ok(default) };
-    let message = format!("{name} must be a whole number\n");
-    value.parse().map_err(|_| text(StatusCode::BAD_REQUEST, &message))
+    value.parse().map_err(|_| format!("{name} must be a whole number\n"))
 }
 
 /// 200 when the chain runs and at most `max_blocks_behind` (default 2) bodies are missing, else 503; the body says why.
 pub(super) fn ready(query: Option<&str>, shared: &Shared) -> Response<Body> {
     let allowed = match query_number(query, "max_blocks_behind", 2) {
         Ok(allowed) => allowed,
-        Err(refusal) => return refusal,
+        Err(message) => return text(StatusCode::BAD_REQUEST, &message),
     };
     let figures = shared.probe.figures();
     let behind = figures.best_header.above(figures.head.height);

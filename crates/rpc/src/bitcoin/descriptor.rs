@@ -162,6 +162,8 @@ mod tests {
     #[test]
     fn checksums_are_those_of_the_specification() {
         check_checksum_of("raw(deadbeef)", "89f8spxm");
+        let keys = "[00000000/111'/222]xpub6ERApfZwUNrhLCkDtcHTcxd75RbzS1ed54G1LkBUHQVHQKqhMkhgbmJbZRkrgZw4koxb5JaHWkY4ALHY2grBGRjaDMzQLcgJvLJuZZvRcEL,xpub68NZiKmJWnxxS6aaHmn81bvJeTESw724CRDs6HbuccFQN9Ku14VQrADWgqbhhTHBaohPX4CjNLf9fq9MYo6oDaPPLPxSb7gwQN3ih19Zm4Y/0";
+        check_checksum_of(&format!("sh(multi(2,{keys}))"), "tjg09x5t");
         assert!(script_of("raw(deadbeef)#89f8spxm", &AddressPrefixes::bitcoin()).is_ok());
         for bad in
             ["raw(deadbeef)#", "raw(deadbeef)#89f8spx", "raw(deedbeef)#89f8spxm", "raw(deadbeef)##9f8spxm"]

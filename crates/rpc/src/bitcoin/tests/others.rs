@@ -2,7 +2,9 @@ use corepc_types::v31;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::generic::GenericDialect;
 use crate::host::{ConnectionType, PeerInfo};
+use crate::probe::{EventDetail, EventsError, LedgerProbe, Probe as _};
 
 fn peer() -> PeerInfo {
     PeerInfo {
@@ -85,4 +87,54 @@ fn every_method_is_helpful() {
         let help = method.help();
         assert!(help.starts_with(method.name) && !method.description.trim().is_empty(), "{help}");
     }
+}
+
+#[test]
+fn events_lead_a_consumer_through_a_reorganisation() {
+    let node = TestNode::start();
+    let probe = LedgerProbe::new(node.chain.published().clone());
+    let old = node.mine(2);
+    let seen = probe.events(None, 10, EventDetail::default()).unwrap();
+    let cursor = seen.last().unwrap().cursor.clone();
+    assert_eq!((seen.len(), cursor.as_str()), (3, format!("2:{}", old[1]).as_str()));
+    node.ok("invalidateblock", json!([old[1]]));
+    let new = node.ok("generatetodescriptor", json!([2, "raw(51)"]));
+    let detail = EventDetail { block: true, delta: true, receipts: true };
+    let events = probe.events(Some(&cursor), 10, detail).unwrap();
+    let steps: Vec<_> = events.iter().map(|line| (&line.json["event"], &line.json["id"])).collect();
+    let (left, joined) = (json!("disconnected"), json!("connected"));
+    assert_eq!(steps, [(&left, &json!(old[1])), (&joined, &new[0]), (&joined, &new[1])]);
+    let coin = |line: usize, side: &str| events[line].json["delta"][0][side].is_string();
+    assert!(
+        coin(0, "old") && !coin(0, "new") && coin(1, "new") && !coin(1, "old"),
+        "a delta tells what happens"
+    );
+    assert_eq!(probe.events(Some(&events[2].cursor), 10, detail), Ok(Vec::new()));
+    assert_eq!(probe.events(Some(&events[0].cursor), 1, detail).unwrap()[0].json["id"], new[0]);
+    assert_eq!(probe.events(Some("nonsense"), 1, detail), Err(EventsError::Malformed));
+    let unknown = format!("7:{}", "00".repeat(32));
+    assert_eq!(probe.events(Some(&unknown), 1, detail), Err(EventsError::UnknownCursor(unknown.clone())));
+    assert_eq!(probe.figures().head.height.0, 3);
+}
+
+#[test]
+fn the_generic_dialect_serves_any_ledger() {
+    let (node, outpoint, value) = TestNode::funded();
+    let methods = GenericDialect::new(node.chain.clone()).methods();
+    let call = |name: &str, params: Value| {
+        let method = methods.iter().find(|method| method.name == name).unwrap();
+        (method.handler)(&Call::new(method.positional(params)?))
+    };
+    let head = call("chain_head", json!([])).unwrap();
+    assert_eq!((&head["ledger"], &head["head"]["height"]), (&json!("utxo"), &json!(101)));
+    let block = call("chain_block", json!([7])).unwrap();
+    assert_eq!(block["id"], node.ok("getblockhash", json!([7])));
+    assert_eq!(call("chain_block", json!([block["id"]])), Ok(block));
+    let tx = spend(outpoint, value, 1000);
+    let id = tx.txid().to_string();
+    assert_eq!(call("chain_submit", json!([hex(&tx)])).unwrap()["id"], id);
+    assert_eq!(call("chain_pool", json!([])), Ok(json!([id])));
+    assert_eq!(call("chain_transaction", json!([id])), Ok(hex(&tx).into()));
+    assert_eq!(call("chain_submit", json!(["00"])).unwrap_err().code, -22);
+    assert_eq!(call("chain_block", json!([500])).unwrap_err().code, -5);
 }

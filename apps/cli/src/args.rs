@@ -267,7 +267,8 @@ pub(crate) fn parse_duration(text: &str) -> Result<std::time::Duration, String> 
         "m" => 60.0,
         _ => return Err(format!("`{unit}` is no unit of time; use ms, s or m")),
     };
-    let number: f64 = number.trim().parse().map_err(|_| format!("`{text}` is no time; write 500ms, 2s or 1m"))?;
+    let number: f64 =
+        number.trim().parse().map_err(|_| format!("`{text}` is no time; write 500ms, 2s or 1m"))?;
     let seconds = number * factor;
     if !(0.01..=86_400.0).contains(&seconds) {
         return Err("the time must lie between 10ms and a day".to_owned());

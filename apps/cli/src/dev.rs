@@ -8,12 +8,13 @@
 //!
 //! Invariant: what this command knows of its nodes after the start it learns through their RPC servers.
 
+mod claim;
 mod payment;
 mod status;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chainwright_node::{Log, PeerOptions, Shutdown};
 use serde_json::json;
@@ -31,6 +32,8 @@ use status::Status;
 
 /// Between the ports of two nodes.
 const PORT_STEP: u16 = 10;
+/// Between the blocks of a new sealer until its first reward can be spent.
+const FIRST_PACE: Duration = Duration::from_millis(10);
 
 /// One node of the network.
 struct Member {
@@ -63,8 +66,14 @@ struct Network {
 pub(crate) fn run(args: &DevArgs, is_json: bool) -> CliResult<()> {
     let file = spec::load(&args.chain)?;
     let Some(dev) = file.dev else {
-        return Err(CliError::usage(format!("{} is no chain for local networks: its file has no [dev]", file.name))
-            .hint(format!("`chainwright node --chain {}` joins it; `chainwright dev` runs bitcoin-regtest", args.chain)));
+        return Err(CliError::usage(format!(
+            "{} is no chain for local networks: its file has no [dev]",
+            file.name
+        ))
+        .hint(format!(
+            "`chainwright node --chain {}` joins it; `chainwright dev` runs bitcoin-regtest",
+            args.chain
+        )));
     };
     let data = args.datadir.clone().unwrap_or_else(|| default_data(&file.name));
     std::fs::create_dir_all(&data).context(|| format!("cannot make {}", data.display()))?;
@@ -75,7 +84,9 @@ pub(crate) fn run(args: &DevArgs, is_json: bool) -> CliResult<()> {
     };
     let runtime = runtime()?;
     let shutdown = Shutdown::new();
-    runtime.block_on(async { shutdown.listen_to_signals() }).context(|| "cannot listen to signals".to_owned())?;
+    runtime
+        .block_on(async { shutdown.listen_to_signals() })
+        .context(|| "cannot listen to signals".to_owned())?;
     let mut network = Network { file, data, block_time, wallet, members: Vec::new(), shutdown, is_json };
     let lived = network.start(args, &runtime).and_then(|()| network.live());
     let stopped = network.stop(&runtime);
@@ -85,29 +96,58 @@ pub(crate) fn run(args: &DevArgs, is_json: bool) -> CliResult<()> {
 impl Network {
     fn start(&mut self, args: &DevArgs, runtime: &tokio::runtime::Runtime) -> CliResult<()> {
         let rpc_base = args.rpc_port.unwrap_or(self.file.network.rpc_port);
-        let secret = self.sealing_secret()?;
+        self.seal_first_rewards(rpc_base, runtime)?;
         for number in 0..u16::from(args.nodes) {
-            let mut overrides = Overrides { sealing_secret: secret, ..Overrides::default() };
-            if number == 0 {
-                let address = self.wallet.as_ref().map(|wallet| wallet.address(0)).unwrap_or_default();
-                overrides.producer = Some(Producer { address, pace: Some(self.block_time) });
-            }
-            let cell = registry::cell(&self.file, &overrides)?;
-            let data = self.data.join(format!("node-{}", number + 1));
-            let rpc = free_or_any(rpc_base.saturating_add(number * PORT_STEP));
-            let settings = self.settings(&data, number, rpc)?;
-            let shutdown = Shutdown::new();
-            let node = runtime
-                .block_on(cell.start(settings, shutdown.clone()))
-                .map_err(|error| in_use_hint(with_hint(&error)))?;
-            let missing = || CliError::failed("a node started without its servers");
-            let rpc = node.rpc().first().copied().ok_or_else(missing)?;
-            let peers = node.listening().first().copied().ok_or_else(missing)?;
-            discovery::announce(&data, rpc);
-            self.members.push(Member { node, shutdown, data, rpc, peers });
+            let member = self.launch(number, self.block_time, rpc_base, runtime)?;
+            discovery::announce(&member.data, member.rpc);
+            self.members.push(member);
         }
         self.introduce();
         Ok(())
+    }
+
+    /// A sealer's first reward can be spent after as many blocks as a miner's; nobody should have to wait for them.
+    fn seal_first_rewards(&self, rpc_base: u16, runtime: &tokio::runtime::Runtime) -> CliResult<()> {
+        let is_new = !self.data.join("node-1").exists();
+        let Some(maturity) = self.file.utxo.as_ref().map(|utxo| u64::from(utxo.coinbase_maturity)) else {
+            return Ok(());
+        };
+        if self.file.consensus != Engine::Solo || !is_new {
+            return Ok(());
+        }
+        let sealer = self.launch(0, FIRST_PACE, rpc_base, runtime)?;
+        let mut rpc = sealer.connect();
+        let until = Instant::now() + payment::AGREE_LIMIT;
+        let reached = self
+            .wait("the first reward", until, |_| Ok((status::height(&mut rpc)? > maturity).then_some(())));
+        let stopped = runtime.block_on(sealer.node.stop()).map_err(CliError::failed);
+        reached.and(stopped)
+    }
+
+    fn launch(
+        &self,
+        number: u16,
+        pace: Duration,
+        rpc_base: u16,
+        runtime: &tokio::runtime::Runtime,
+    ) -> CliResult<Member> {
+        let mut overrides = Overrides { sealing_secret: self.sealing_secret()?, ..Overrides::default() };
+        if number == 0 {
+            let address = self.wallet.as_ref().map(|wallet| wallet.address(0)).unwrap_or_default();
+            overrides.producer = Some(Producer { address, pace: Some(pace) });
+        }
+        let cell = registry::cell(&self.file, &overrides)?;
+        let data = self.data.join(format!("node-{}", number + 1));
+        let rpc = free_or_any(rpc_base.saturating_add(number * PORT_STEP));
+        let settings = self.settings(&data, number, rpc)?;
+        let shutdown = Shutdown::new();
+        let node = runtime
+            .block_on(cell.start(settings, shutdown.clone()))
+            .map_err(|error| in_use_hint(with_hint(&error)))?;
+        let missing = || CliError::failed("a node started without its servers");
+        let rpc = node.rpc().first().copied().ok_or_else(missing)?;
+        let peers = node.listening().first().copied().ok_or_else(missing)?;
+        Ok(Member { node, shutdown, data, rpc, peers })
     }
 
     /// Every node connects to those before it.
@@ -167,10 +207,18 @@ impl Network {
                             "cookie": member.data.join(".cookie") })
                 })
                 .collect();
-            print(json!({ "event": "started", "chain": self.file.name, "nodes": nodes, "mining_to": address }).to_string());
+            print(
+                json!({ "event": "started", "chain": self.file.name, "nodes": nodes, "mining_to": address })
+                    .to_string(),
+            );
             return;
         }
-        print(format!("{}: {} nodes, a block every {:?}", self.file.name, self.members.len(), self.block_time));
+        print(format!(
+            "{}: {} nodes, a block every {:?}",
+            self.file.name,
+            self.members.len(),
+            self.block_time
+        ));
         for (index, member) in self.members.iter().enumerate() {
             print(format!(
                 "  node {}   rpc http://{}   peers {}   data {}",
@@ -187,18 +235,17 @@ impl Network {
 
     /// Money, a payment, and then watching until somebody says stop.
     fn live(&mut self) -> CliResult<()> {
-        if self.wallet.is_some() {
-            match self.show_payment() {
-                // Interrupted while waiting is no failure.
-                Ok(()) => {}
-                Err(_) if self.is_stopping() => return Ok(()),
-                Err(error) => return Err(error),
-            }
+        let shown = if self.wallet.is_some() { self.show_payment() } else { self.show_claim() };
+        match shown {
+            Ok(()) => {}
+            // Interrupted while waiting is no failure.
+            Err(_) if self.is_stopping() => return Ok(()),
+            Err(error) => return Err(error),
         }
         self.suggest();
         let mut status = Status::new(self.is_json);
         while !self.is_stopping() {
-            status.update(&self.members)?;
+            status.update(&self.members);
             self.pause(Duration::from_millis(500));
         }
         status.finish();
@@ -211,16 +258,25 @@ impl Network {
         }
         let Some(member) = self.members.first() else { return };
         let cookie = member.data.join(".cookie");
-        let method = r#"{"method":"getblockchaininfo"}"#;
+        let method = if self.wallet.is_some() { "getblockchaininfo" } else { "chain_head" };
+        let method = format!("{{\"method\":\"{method}\"}}");
         print("try next:");
-        print("  chainwright show chain");
+        print(format!("  chainwright show chain --rpc {} --cookie {}", member.rpc, cookie.display()));
         if self.wallet.is_some() {
             print(format!("  chainwright show block tip --rpc {} --cookie {}", member.rpc, cookie.display()));
             if let Ok(address) = self.receiver().map(|wallet| wallet.address(0)) {
-                print(format!("  chainwright pay {address} 0.5 --rpc {} --wallet {}", member.rpc, self.data.join(DEV_WALLET).display()));
+                print(format!(
+                    "  chainwright pay {address} 0.5 --rpc {} --wallet {}",
+                    member.rpc,
+                    self.data.join(DEV_WALLET).display()
+                ));
             }
         }
-        print(format!("  curl -s --user \"$(cat {})\" --data '{method}' http://{}/", cookie.display(), member.rpc));
+        print(format!(
+            "  curl -s --user \"$(cat {})\" --data '{method}' http://{}/",
+            cookie.display(),
+            member.rpc
+        ));
         talk("Ctrl-C stops the network; the same command goes on where it stopped");
     }
 
@@ -234,8 +290,8 @@ impl Network {
 
     /// Waits, but not once somebody says stop.
     fn pause(&self, time: Duration) {
-        let until = std::time::Instant::now() + time;
-        while std::time::Instant::now() < until && !self.is_stopping() {
+        let until = Instant::now() + time;
+        while Instant::now() < until && !self.is_stopping() {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -249,21 +305,24 @@ impl Network {
             discovery::withdraw(&member.data);
             if let Err(reason) = runtime.block_on(member.node.stop()) {
                 let log = member.data.join("debug.log");
-                failure.get_or_insert_with(|| CliError::failed(reason).hint(format!("see {}", log.display())));
+                failure
+                    .get_or_insert_with(|| CliError::failed(reason).hint(format!("see {}", log.display())));
             }
         }
-        match failure {
-            Some(failure) => Err(failure),
-            None => {
-                talk("stopped");
-                Ok(())
-            }
+        if let Some(failure) = failure {
+            return Err(failure);
         }
+        talk("stopped");
+        Ok(())
     }
 }
 
 fn in_use_hint(error: CliError) -> CliError {
-    if error.has_hint() { error } else { error.hint("is this network running already? another one needs its own --datadir") }
+    if error.has_hint() {
+        error
+    } else {
+        error.hint("is this network running already? another one needs its own --datadir")
+    }
 }
 
 /// The port if nobody has it, else any.

@@ -73,7 +73,8 @@ fn nodes(folder: &Path, depth: usize) -> Vec<(SocketAddr, PathBuf)> {
     if depth > 0
         && let Ok(entries) = std::fs::read_dir(folder)
     {
-        let mut folders: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+        let mut folders: Vec<_> =
+            entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
         folders.sort();
         found.extend(folders.iter().flat_map(|folder| nodes(folder, depth - 1)));
     }
@@ -96,7 +97,8 @@ mod tests {
             std::fs::create_dir_all(&folder).unwrap();
             announce(&folder, ([127, 0, 0, 1], port).into());
         }
-        let ports = || nodes(data.path(), DEPTH).iter().map(|(address, _)| address.port()).collect::<Vec<_>>();
+        let ports =
+            || nodes(data.path(), DEPTH).iter().map(|(address, _)| address.port()).collect::<Vec<_>>();
         assert_eq!(ports(), [1, 2]);
         withdraw(&data.path().join("chain/a"));
         assert_eq!(ports(), [2]);

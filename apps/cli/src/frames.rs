@@ -57,7 +57,10 @@ impl FrameReader {
         let count = read_up_to(&mut buffered, &mut first)?;
         let start = io::Cursor::new(first[..count].to_vec());
         let input: Box<dyn Read + Send> = if first[..count] == *BZIP2 {
-            Box::new(BufReader::with_capacity(1 << 20, bzip2::read::MultiBzDecoder::new(start.chain(buffered))))
+            Box::new(BufReader::with_capacity(
+                1 << 20,
+                bzip2::read::MultiBzDecoder::new(start.chain(buffered)),
+            ))
         } else {
             Box::new(start.chain(buffered))
         };

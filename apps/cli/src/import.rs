@@ -38,7 +38,9 @@ impl Progress {
         let bar = (is_terminal && !is_json).then(|| {
             let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
             let style = "{bar:30} {bytes}/{total_bytes}  {msg}  {eta} left";
-            bar.with_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()))
+            bar.with_style(
+                ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            )
         });
         let now = Instant::now();
         Self { bar, total, meter, started: now, line_at: now + LINE_INTERVAL }

@@ -11,6 +11,7 @@
 
 mod assembly;
 mod cell;
+mod names;
 mod utxo;
 
 use std::time::Duration;
@@ -95,6 +96,7 @@ pub(crate) fn cell(file: &ChainFile, overrides: &Overrides) -> CliResult<Box<dyn
     match (file.consensus, file.ledger) {
         (Engine::Pow, LedgerKind::Utxo) => utxo::with_pow(file, overrides),
         (Engine::Solo, LedgerKind::Utxo) => utxo::with_solo(file, overrides),
-        (_, LedgerKind::Names) => Err(CliError::usage("names")),
+        (Engine::Pow, LedgerKind::Names) => names::with_pow(file, overrides),
+        (Engine::Solo, LedgerKind::Names) => names::with_solo(file, overrides),
     }
 }

@@ -106,10 +106,8 @@ impl Rpc {
         match error {
             RpcError::NoAnswer(what) => CliError::no_answer(what.clone())
                 .hint("start a network with `chainwright dev`, or name a running node with --rpc HOST:PORT"),
-            RpcError::Unauthorized => {
-                CliError::failed(format!("{} does not accept the login", self.address))
-                    .hint("name the node's .cookie with --cookie FILE, or give --user NAME:PASSWORD")
-            }
+            RpcError::Unauthorized => CliError::failed(format!("{} does not accept the login", self.address))
+                .hint("name the node's .cookie with --cookie FILE, or give --user NAME:PASSWORD"),
             RpcError::Refused { code, message } => {
                 CliError::failed(format!("{method}: {message} (code {code})"))
             }
@@ -190,7 +188,7 @@ fn read_answer(stream: &mut impl BufRead) -> std::io::Result<Answer> {
         match header.split_once(':').map(|(name, value)| (name, value.trim())) {
             Some(("content-length", value)) => length = value.parse::<u64>().ok(),
             Some(("transfer-encoding", value)) => is_chunked = value.contains("chunked"),
-            Some(("connection", value)) if value == "close" => keep = false,
+            Some(("connection", "close")) => keep = false,
             Some(_) => {}
             None => break,
         }

@@ -39,6 +39,9 @@ fn block_id(rpc: &mut Rpc, block: &str) -> CliResult<String> {
 }
 
 fn show_block(rpc: &mut Rpc, block: &str, is_json: bool) -> CliResult<()> {
+    if !is_bitcoin(rpc)? {
+        return show_generic_block(rpc, block, is_json);
+    }
     let id = block_id(rpc, block)?;
     let block = rpc
         .ask("getblock", json!([id, 1]))
@@ -173,6 +176,9 @@ fn satoshi(value: &Value) -> u64 {
 }
 
 fn show_chain(rpc: &mut Rpc, is_json: bool) -> CliResult<()> {
+    if !is_bitcoin(rpc)? {
+        return show_generic_chain(rpc, is_json);
+    }
     let chain = rpc.ask("getblockchaininfo", json!([]))?;
     let network = rpc.ask("getnetworkinfo", json!([]))?;
     let pool = rpc.ask("getmempoolinfo", json!([]))?;
@@ -184,10 +190,61 @@ fn show_chain(rpc: &mut Rpc, is_json: bool) -> CliResult<()> {
     print(format!("tip      height {}, {}", chain["blocks"], text(&chain["bestblockhash"])));
     let state = if chain["initialblockdownload"] == true { "catching up" } else { "up to date" };
     print(format!("headers  {}   ({state})", chain["headers"]));
-    print(format!("peers    {} ({} in, {} out)", network["connections"], network["connections_in"], network["connections_out"]));
+    print(format!(
+        "peers    {} ({} in, {} out)",
+        network["connections"], network["connections_in"], network["connections_out"]
+    ));
     print(format!("pool     {} transactions, {} bytes", pool["size"], pool["bytes"]));
     print(format!("disk     {} bytes", chain["size_on_disk"]));
     print(format!("agent    {}", text(&network["subversion"])));
+    Ok(())
+}
+
+/// Whether the node speaks Bitcoin's dialect.
+fn is_bitcoin(rpc: &mut Rpc) -> CliResult<bool> {
+    match rpc.call("getblockcount", json!([])) {
+        Ok(_) => Ok(true),
+        Err(RpcError::Refused { code: -32_601, .. }) => Ok(false),
+        Err(error) => Err(rpc.explain("getblockcount", &error)),
+    }
+}
+
+fn show_generic_block(rpc: &mut Rpc, block: &str, is_json: bool) -> CliResult<()> {
+    let wanted = match block.parse::<u32>() {
+        _ if block == "tip" => json!([]),
+        Ok(height) if block.len() < 64 => json!([height]),
+        _ => json!([block]),
+    };
+    let block = rpc
+        .ask("chain_block", wanted)
+        .map_err(|error| error.hint("give a block's id, its height, or `tip`"))?;
+    if is_json {
+        print(block.to_string());
+        return Ok(());
+    }
+    let time = std::time::Duration::from_secs(block["time"].as_u64().unwrap_or_default());
+    print(format!("block   {}", text(&block["id"])));
+    print(format!("height  {}   ({})", block["height"], text(&block["status"])));
+    print(format!("time    {}", chainwright_node::date_time(time)));
+    print(format!("parent  {}", text(&block["parent"])));
+    print(format!("size    {} bytes", text(&block["block"]).len() / 2));
+    Ok(())
+}
+
+fn show_generic_chain(rpc: &mut Rpc, is_json: bool) -> CliResult<()> {
+    let chain = rpc.ask("chain_head", json!([]))?;
+    let pool = rpc.ask("chain_pool", json!([]))?.as_array().map_or(0, Vec::len);
+    if is_json {
+        print(json!({ "chain": chain, "pool": { "size": pool } }).to_string());
+        return Ok(());
+    }
+    print(format!("ledger   {} at {}", text(&chain["ledger"]), rpc.address()));
+    print(format!("tip      height {}, {}", chain["head"]["height"], text(&chain["head"]["id"])));
+    print(format!("headers  {}", chain["best_header"]["height"]));
+    if let Some(height) = chain["finalized"]["height"].as_u64() {
+        print(format!("final    height {height}"));
+    }
+    print(format!("pool     {pool} transactions"));
     Ok(())
 }
 

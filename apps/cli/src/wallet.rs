@@ -84,7 +84,12 @@ pub(crate) fn pay(args: &PayArgs, is_json: bool) -> CliResult<()> {
         print(json!({ "txid": sent.txid, "fee": sent.fee, "change": sent.change }).to_string());
     } else {
         print(&sent.txid);
-        talk(format!("paid {} with a fee of {}; {} left", args.amount, coins(sent.fee), coins(wallet.balance())));
+        talk(format!(
+            "paid {} with a fee of {}; {} left",
+            args.amount,
+            coins(sent.fee),
+            coins(wallet.balance())
+        ));
         talk(format!("hint: chainwright show tx {}", sent.txid));
     }
     Ok(())
@@ -126,7 +131,8 @@ mod tests {
 
     #[test]
     fn amounts_are_exact() {
-        for (text, satoshi) in [("1", 100_000_000), ("0.5", 50_000_000), (".00000001", 1), ("21.", 2_100_000_000)]
+        for (text, satoshi) in
+            [("1", 100_000_000), ("0.5", 50_000_000), (".00000001", 1), ("21.", 2_100_000_000)]
         {
             assert_eq!(parse_coins(text).unwrap(), satoshi, "{text}");
         }

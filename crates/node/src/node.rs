@@ -230,7 +230,7 @@ impl<L: Ledger> Node<L> {
                 match save_pool(room.chain(), &file) {
                     Ok(count) => options.log.line(format!("Dumped mempool: {count} transactions")),
                     Err(error) => {
-                        options.log.line(format!("Failed to dump mempool: {error}. Continuing anyway."))
+                        options.log.line(format!("Failed to dump mempool: {error}. Continuing anyway."));
                     }
                 }
             }
@@ -239,16 +239,12 @@ impl<L: Ledger> Node<L> {
         if stopping.await.is_err() {
             self.shutdown.fail("a thread panicked while the node stopped");
         }
-        match self.shutdown.failure() {
-            Some(failure) => {
-                log.line(format!("Error: {failure}"));
-                Err(failure.to_owned())
-            }
-            None => {
-                log.line("Shutdown: done");
-                Ok(())
-            }
+        if let Some(failure) = self.shutdown.failure() {
+            log.line(format!("Error: {failure}"));
+            return Err(failure.to_owned());
         }
+        log.line("Shutdown: done");
+        Ok(())
     }
 }
 

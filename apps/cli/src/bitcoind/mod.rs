@@ -9,7 +9,8 @@ mod settings;
 
 use std::process::ExitCode;
 
-use chainwright_node::Shutdown;
+use chainwright_node::{Shutdown, StartError};
+use chainwright_store::OpenError;
 
 use crate::error::{CliError, CliResult, EXIT_FAILED, EXIT_OK};
 use crate::{discovery, print, registry, talk};
@@ -68,13 +69,15 @@ fn serve(settings: Settings) -> Result<(), String> {
     let shutdown = Shutdown::new();
     runtime.block_on(async {
         shutdown.listen_to_signals().map_err(|error| format!("cannot listen to signals: {error}"))?;
-        let node = cell.start(settings.node, shutdown.clone()).await.map_err(|error| error.to_string())?;
+        let node =
+            cell.start(settings.node, shutdown.clone()).await.map_err(|error| in_core_words(&error))?;
         if let Some(address) = node.rpc().first() {
             discovery::announce(&settings.data, *address);
         }
         if let Some(file) = &settings.pid_file {
             let written = std::fs::write(file, format!("{}\n", std::process::id()));
-            written.map_err(|error| format!("Unable to create the PID file '{}': {error}", file.display()))?;
+            written
+                .map_err(|error| format!("Unable to create the PID file '{}': {error}", file.display()))?;
         }
         shutdown.requested().await;
         discovery::withdraw(&settings.data);
@@ -84,6 +87,16 @@ fn serve(settings: Settings) -> Result<(), String> {
         }
         stopped
     })
+}
+
+/// A start error as Bitcoin Core says it, where it has words for it.
+fn in_core_words(error: &StartError) -> String {
+    match error {
+        StartError::Store(OpenError::Locked { place }) => {
+            format!("Cannot obtain a lock on directory {place}. bitcoind is probably already running.")
+        }
+        other => other.to_string(),
+    }
 }
 
 fn help() -> String {
@@ -96,7 +109,8 @@ fn help() -> String {
         String::new(),
     ];
     let all = |wanted: fn(Kind) -> bool| {
-        let names = Options::names().filter(move |(_, kind)| wanted(*kind)).map(|(name, _)| format!("-{name}"));
+        let names =
+            Options::names().filter(move |(_, kind)| wanted(*kind)).map(|(name, _)| format!("-{name}"));
         names.collect::<Vec<_>>().join(" ")
     };
     lines.push(format!("with effect:    {}", all(|kind| kind == Kind::Used)));

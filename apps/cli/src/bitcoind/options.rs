@@ -21,10 +21,16 @@ use Kind::{Nothing, Refused, Used};
 const OPTIONS: &[(&str, Kind)] = &[
     ("?", Used),
     ("addnode", Used),
-    ("alertnotify", Refused("notification commands are not built in; use the /events stream of the RPC server")),
+    (
+        "alertnotify",
+        Refused("notification commands are not built in; use the /events stream of the RPC server"),
+    ),
     ("assumevalid", Used),
     ("bind", Used),
-    ("blocknotify", Refused("notification commands are not built in; use the /events stream of the RPC server")),
+    (
+        "blocknotify",
+        Refused("notification commands are not built in; use the /events stream of the RPC server"),
+    ),
     ("blocksonly", Used),
     ("chain", Used),
     ("checkblocks", Nothing),
@@ -191,7 +197,8 @@ impl Options {
                 if section != wanted || kind(key).is_none() {
                     continue;
                 }
-                let is_misplaced = section.is_empty() && network != "main" && NETWORK_ONLY.contains(&key.as_str());
+                let is_misplaced =
+                    section.is_empty() && network != "main" && NETWORK_ONLY.contains(&key.as_str());
                 if is_misplaced && self.has(key) {
                     continue;
                 }
@@ -385,7 +392,10 @@ mod tests {
     #[test]
     fn a_broken_file_is_refused_with_its_line() {
         let error = |text: &str| ConfigFile::parse(text).unwrap_err();
-        assert_eq!(error("server=1\nnonsense\n"), "parse error on line 2: nonsense, if you intended to specify a negated option, use nonsense=1 instead");
+        assert_eq!(
+            error("server=1\nnonsense\n"),
+            "parse error on line 2: nonsense, if you intended to specify a negated option, use nonsense=1 instead"
+        );
         assert!(error("-server=1").contains("must be specified without leading -"));
     }
 }

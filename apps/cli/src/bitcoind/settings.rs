@@ -55,7 +55,8 @@ impl Settings {
             .map_err(|error| format!("Cannot create data directory {}: {error}", data.display()))?;
         let chain = spec::load(preset).map_err(|error| error.to_string())?;
         let log = open_log(&options, &data)?;
-        let mut node = NodeSettings::new(data.clone(), peers(&options, &chain)?, rpc(&options, &chain, &data)?);
+        let mut node =
+            NodeSettings::new(data.clone(), peers(&options, &chain)?, rpc(&options, &chain, &data)?);
         node.connections_max = options.number("maxconnections")?.unwrap_or(node.connections_max);
         node.options.log = log.clone();
         node.options.workers = workers(options.number("par")?.unwrap_or(0));
@@ -103,7 +104,10 @@ fn read_config(options: &Options, base: &Path) -> Result<Option<ConfigFile>, Str
     }
 }
 
-fn network(options: &Options, file: Option<&ConfigFile>) -> Result<(&'static str, &'static str, &'static str), String> {
+fn network(
+    options: &Options,
+    file: Option<&ConfigFile>,
+) -> Result<(&'static str, &'static str, &'static str), String> {
     let top = |name: &str| file.and_then(|file| file.top(name));
     let is_on = |value: &str| value.is_empty() || value.parse::<i64>().is_ok_and(|number| number != 0);
     let flags = ["regtest", "signet", "testnet4"];
@@ -114,7 +118,10 @@ fn network(options: &Options, file: Option<&ConfigFile>) -> Result<(&'static str
     let chosen: Vec<&str> = flags.iter().filter(is_set).copied().collect();
     let chain = options.value("chain").or_else(|| top("chain"));
     if chosen.len() + usize::from(chain.is_some()) > 1 {
-        return Err("Invalid combination of -regtest, -signet, -testnet, -testnet4 and -chain. Can use at most one.".into());
+        return Err(
+            "Invalid combination of -regtest, -signet, -testnet, -testnet4 and -chain. Can use at most one."
+                .into(),
+        );
     }
     let wanted = chain.or_else(|| chosen.first().copied()).unwrap_or("main");
     let found = NETWORKS.iter().find(|(name, _, _)| *name == wanted).copied();
@@ -127,7 +134,8 @@ fn open_log(options: &Options, data: &Path) -> Result<Log, String> {
     if options.is_off("debuglogfile") {
         return Ok(Log::none());
     }
-    let file = data.join(options.value("debuglogfile").filter(|name| !name.is_empty()).unwrap_or("debug.log"));
+    let file =
+        data.join(options.value("debuglogfile").filter(|name| !name.is_empty()).unwrap_or("debug.log"));
     Log::open(&file, is_printed, is_verbose)
         .map_err(|_| format!("Could not open debug log file {}", file.display()))
 }
@@ -148,7 +156,11 @@ fn peers(options: &Options, chain: &ChainFile) -> Result<PeerOptions, String> {
     } else {
         Vec::new()
     };
-    let seeds = if options.flag("dnsseed", !options.has("connect")) { chain.network.seeds.clone() } else { Vec::new() };
+    let seeds = if options.flag("dnsseed", !options.has("connect")) {
+        chain.network.seeds.clone()
+    } else {
+        Vec::new()
+    };
     let seeds = seeds.into_iter().chain(options.values("seednode")).collect();
     let none = options.is_off("connect");
     // `-connect=0` stays alone: a name that is never dialled keeps automatic connections off.
@@ -183,7 +195,8 @@ fn rpc(options: &Options, chain: &ChainFile, data: &Path) -> Result<Option<Serve
         vec![SocketAddr::new(LOOPBACK, port)]
     } else {
         let addresses = binds.iter().map(|text| {
-            address(text, port).ok_or_else(|| format!("Invalid port or address specified in -rpcbind: '{text}'"))
+            address(text, port)
+                .ok_or_else(|| format!("Invalid port or address specified in -rpcbind: '{text}'"))
         });
         addresses.collect::<Result<Vec<_>, _>>()?
     };
@@ -207,9 +220,8 @@ fn workers(par: i32) -> usize {
 fn overrides(options: &Options) -> Result<Overrides, String> {
     let shown = |error: crate::error::CliError| error.to_string();
     let work = options.value("minimumchainwork").map(|work| {
-        parse_work(work).map_err(|_| {
-            format!("Invalid minimum work specified ({work}), must be up to 64 hex digits")
-        })
+        parse_work(work)
+            .map_err(|_| format!("Invalid minimum work specified ({work}), must be up to 64 hex digits"))
     });
     let minimum_work = work.transpose()?;
     let assumed = options.value("assumevalid").map(|id| {

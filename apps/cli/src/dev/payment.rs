@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use chainwright_chain::Height;
 use serde_json::{Value, json};
 
+use super::status::height;
 use super::{Member, Network};
 use crate::error::{CliError, CliResult};
 use crate::rpc_client::Rpc;
@@ -12,7 +13,7 @@ use crate::spec::Engine;
 use crate::{print, wallet};
 
 /// How long nodes may take to agree.
-const AGREE_LIMIT: Duration = Duration::from_mins(2);
+pub(super) const AGREE_LIMIT: Duration = Duration::from_mins(2);
 /// What is paid, in satoshi: one coin.
 const PAID: u64 = 100_000_000;
 /// The fee rate, in satoshi per virtual byte.
@@ -50,15 +51,14 @@ impl Network {
         Ok(())
     }
 
-    fn say(&self, text: &str, event: Value) {
+    pub(super) fn say(&self, text: &str, event: Value) {
         print(if self.is_json { event.to_string() } else { text.to_owned() });
     }
 
     /// Mines until the first reward can be spent.
     fn fund(&mut self, rpc: &mut Rpc) -> CliResult<()> {
         let maturity = self.file.utxo.as_ref().map_or(100, |utxo| utxo.coinbase_maturity);
-        let height = rpc.ask("getblockcount", json!([]))?.as_u64().unwrap_or_default() as u32;
-        let missing = (maturity + 1).saturating_sub(height);
+        let missing = (maturity + 1).saturating_sub(height(rpc)? as u32);
         if missing == 0 {
             return Ok(());
         }
@@ -68,8 +68,8 @@ impl Network {
         // Nobody but the sealer makes blocks, at its own pace.
         let until = Instant::now() + AGREE_LIMIT + self.block_time * missing;
         self.wait("the first reward", until, |network| {
-            let height = network.members[0].connect().ask("getblockcount", json!([]))?;
-            Ok((height.as_u64() > Some(u64::from(maturity))).then_some(()))
+            let height = height(&mut network.members[0].connect())?;
+            Ok((height > u64::from(maturity)).then_some(()))
         })
     }
 
@@ -79,10 +79,10 @@ impl Network {
     }
 
     fn wait_for_agreement(&self, rpc: &mut Rpc) -> CliResult<()> {
-        let height = rpc.ask("getblockcount", json!([]))?.as_u64();
+        let wanted = height(rpc)?;
         self.wait("all nodes to have the chain", Instant::now() + AGREE_LIMIT, |network| {
             for member in &network.members {
-                if member.connect().ask("getblockcount", json!([]))?.as_u64() < height {
+                if height(&mut member.connect())? < wanted {
                     return Ok(None);
                 }
             }
@@ -97,7 +97,7 @@ impl Network {
         })
     }
 
-    fn wait<T>(
+    pub(super) fn wait<T>(
         &self,
         what: &str,
         until: Instant,
@@ -122,7 +122,7 @@ impl Network {
 /// The height of the block a payment is in; one of its two outputs is unspent for sure.
 fn confirmed_at(member: &Member, txid: &str) -> CliResult<Option<Height>> {
     let mut rpc = member.connect();
-    let tip = rpc.ask("getblockcount", json!([]))?.as_u64().unwrap_or_default();
+    let tip = height(&mut rpc)?;
     for output in 0..2 {
         let coin = rpc.ask("gettxout", json!([txid, output, false]))?;
         if let Some(confirmations) = coin["confirmations"].as_u64().filter(|count| *count > 0) {

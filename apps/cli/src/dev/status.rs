@@ -33,38 +33,41 @@ impl Status {
     }
 
     /// Asks every node and shows what they say.
-    pub(super) fn update(&mut self, members: &[Member]) -> CliResult<()> {
+    pub(super) fn update(&mut self, members: &[Member]) {
         if self.connections.len() != members.len() {
             self.connections = members.iter().map(Member::connect).collect();
         }
         let mut heights = Vec::new();
         let (mut peers, mut pool) = (0, 0);
         for rpc in &mut self.connections {
-            let Ok(height) = rpc.ask("getblockcount", json!([])) else { return Ok(()) };
-            heights.push(height.as_u64().unwrap_or_default());
-            peers += number(rpc, "getconnectioncount", None);
-            pool = pool.max(number(rpc, "getmempoolinfo", Some("size")));
+            // A node that is stopping does not answer.
+            let Ok(height) = height(rpc) else { return };
+            heights.push(height);
+            peers +=
+                rpc.ask("getconnectioncount", json!([])).ok().and_then(|count| count.as_u64()).unwrap_or(0);
+            pool =
+                pool.max(rpc.ask("chain_pool", json!([])).unwrap_or_default().as_array().map_or(0, Vec::len));
         }
         let top = heights.iter().copied().max().unwrap_or_default();
         let agreed = heights.iter().filter(|height| **height == top).count();
-        let text = format!(
-            "height {top} on {agreed} of {} nodes, {} connections, {pool} waiting",
-            heights.len(),
-            peers / 2
-        );
+        let connections = if peers > 0 { format!(", {} connections", peers / 2) } else { String::new() };
+        let text =
+            format!("height {top} on {agreed} of {} nodes{connections}, {pool} waiting", heights.len());
         if let Some(bar) = &self.bar {
             bar.set_message(text);
             bar.tick();
         } else if text != self.last && Instant::now() >= self.line_at {
             self.line_at = Instant::now() + LINE_INTERVAL;
             if self.is_json {
-                print(json!({ "event": "status", "heights": heights, "connections": peers / 2, "pool": pool }).to_string());
+                print(
+                    json!({ "event": "status", "heights": heights, "connections": peers / 2, "pool": pool })
+                        .to_string(),
+                );
             } else {
                 print(&text);
             }
             self.last = text;
         }
-        Ok(())
     }
 
     pub(super) fn finish(&self) {
@@ -74,7 +77,7 @@ impl Status {
     }
 }
 
-fn number(rpc: &mut Rpc, method: &str, field: Option<&str>) -> u64 {
-    let answer = rpc.ask(method, json!([])).unwrap_or_default();
-    field.map_or(&answer, |field| &answer[field]).as_u64().unwrap_or_default()
+/// Height of a node's chain, whatever its ledger.
+pub(super) fn height(rpc: &mut Rpc) -> CliResult<u64> {
+    Ok(rpc.ask("chain_head", json!([]))?["head"]["height"].as_u64().unwrap_or_default())
 }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use chainwright_chain::{
-    Block as _, BlockId, ChainHandle, Codec as _, Header as _, Height, Imported as Fate, Ledger, Reject, Reply,
+    Block as _, BlockId, ChainHandle, Codec as _, Header as _, Height, Imported as Fate, Ledger, Reject,
+    Reply,
 };
 
 use super::Progress;
@@ -109,7 +110,11 @@ pub(crate) fn import_blocks<L: Ledger>(
         }
         feed.land_all()
     })?;
-    chain.sync().wait().context(|| "the chain has stopped".to_owned())?.context(|| "cannot flush".to_owned())?;
+    chain
+        .sync()
+        .wait()
+        .context(|| "the chain has stopped".to_owned())?
+        .context(|| "cannot flush".to_owned())?;
     if feed.orphan_count > 0 {
         let parent = feed.orphans.keys().next().copied().unwrap_or(BlockId::ZERO);
         return Err(CliError::failed(format!(
@@ -224,7 +229,9 @@ impl<L: Ledger> Feed<'_, L> {
 
     fn keep_orphan(&mut self, parent: BlockId, id: BlockId, bytes: Bytes) -> CliResult<()> {
         // The parent may have landed since this block was judged.
-        if self.chain.published().headers(&parent).is_some() && self.chain.published().bodies().has_body(&parent) {
+        if self.chain.published().headers(&parent).is_some()
+            && self.chain.published().bodies().has_body(&parent)
+        {
             return self.offer_again(bytes);
         }
         if self.orphan_count >= ORPHANS_MAX {

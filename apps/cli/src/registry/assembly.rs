@@ -45,7 +45,8 @@ pub(super) fn wire<L: Ledger>(file: &ChainFile, overrides: &Overrides) -> Parame
     let mut wire = Parameters::new(file.network.magic.0, file.network.port);
     wire.policy.relay_transactions = !overrides.blocks_only;
     let comments = overrides.agent_comments.join("; ");
-    wire.user_agent = if comments.is_empty() { format!("/{AGENT}/") } else { format!("/{AGENT}({comments})/") };
+    wire.user_agent =
+        if comments.is_empty() { format!("/{AGENT}/") } else { format!("/{AGENT}({comments})/") };
     wire
 }
 
@@ -102,7 +103,8 @@ pub(super) fn solo_engine<L: Ledger>(
     let section = file.solo.as_ref().ok_or_else(|| CliError::usage("section [solo] is missing"))?;
     let genesis = ledger.genesis().0.header().id();
     let wrong = |error: chainwright_solo::KeyError| CliError::usage(format!("solo: {error}"));
-    let secret = overrides.sealing_secret.map(|secret| SealingKey::from_bytes(secret).map_err(wrong)).transpose()?;
+    let secret =
+        overrides.sealing_secret.map(|secret| SealingKey::from_bytes(secret).map_err(wrong)).transpose()?;
     let named = section.key.map(|key| VerifyingKey::from_bytes(key.0).map_err(wrong)).transpose()?;
     let key = named.or_else(|| secret.as_ref().map(SealingKey::verifying_key)).ok_or_else(|| {
         CliError::usage(format!("chain {} names no key that seals its blocks", file.name))
@@ -150,7 +152,13 @@ impl<L: Ledger> Consensus<L> for AssumesAll<L> {
         self.0.epoch(height)
     }
 
-    fn check_proof(&self, id: BlockId, height: Height, proof: &Proof, validators: &ValidatorSet) -> Result<(), Reject> {
+    fn check_proof(
+        &self,
+        id: BlockId,
+        height: Height,
+        proof: &Proof,
+        validators: &ValidatorSet,
+    ) -> Result<(), Reject> {
         self.0.check_proof(id, height, proof, validators)
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use chainwright_chain::{Consensus, Pool as _};
 use chainwright_network::{Hooks, Parameters as Wire};
 use chainwright_node::MakeDialects;
-use chainwright_rpc::Dialect;
 use chainwright_rpc::bitcoin::{BitcoinDialect, BitcoinNode};
+use chainwright_rpc::{Dialect, GenericDialect};
 use chainwright_utxo::Utxo;
 use chainwright_utxo::address::{AddressPrefixes, Destination};
 use chainwright_utxo::codec::put_compact_size;
@@ -125,7 +125,11 @@ fn hooks() -> Hooks<Utxo> {
     }
 }
 
-fn dialects(consensus: Arc<dyn Consensus<Utxo>>, retarget_interval: u32, payee: Vec<u8>) -> MakeDialects<Utxo> {
+fn dialects(
+    consensus: Arc<dyn Consensus<Utxo>>,
+    retarget_interval: u32,
+    payee: Vec<u8>,
+) -> MakeDialects<Utxo> {
     Box::new(move |chain, host| {
         let generate_to = (!payee.is_empty()).then(|| Script::from(payee));
         let node = BitcoinNode {
@@ -137,6 +141,6 @@ fn dialects(consensus: Arc<dyn Consensus<Utxo>>, retarget_interval: u32, payee: 
             retarget_interval,
             generate_to,
         };
-        vec![BitcoinDialect::new(node) as Arc<dyn Dialect>]
+        vec![GenericDialect::new(chain.clone()) as Arc<dyn Dialect>, BitcoinDialect::new(node)]
     })
 }

@@ -26,6 +26,9 @@ pub(crate) const PRESETS: &[(&str, &str)] = &[
     ("bitcoin-testnet4", include_str!("../../../../chains/bitcoin-testnet4.toml")),
     ("bitcoin-signet", include_str!("../../../../chains/bitcoin-signet.toml")),
     ("bitcoin-regtest", include_str!("../../../../chains/bitcoin-regtest.toml")),
+    ("utxo-solo", include_str!("../../../../chains/utxo-solo.toml")),
+    ("names-pow", include_str!("../../../../chains/names-pow.toml")),
+    ("names-solo", include_str!("../../../../chains/names-solo.toml")),
 ];
 
 /// The engines a file can name.

@@ -115,7 +115,9 @@ impl TargetSection {
         let limit = U256::from_be_bytes(self.limit.0);
         let spacing_seconds = above_zero("spacing_seconds", self.spacing_seconds)?;
         match self.rule {
-            RuleName::Bitcoin if self.half_life_seconds.is_some() => misplaced("half_life_seconds", "bitcoin"),
+            RuleName::Bitcoin if self.half_life_seconds.is_some() => {
+                misplaced("half_life_seconds", "bitcoin")
+            }
             RuleName::Bitcoin => {
                 let timespan = self.timespan_seconds.ok_or_else(|| missing("timespan_seconds"))?;
                 Ok(TargetRule::Bitcoin(Retarget {

@@ -42,8 +42,11 @@ impl WalletFile {
     /// When the chain has another ledger, or the system gives no randomness.
     pub(crate) fn random(chain: &ChainFile) -> CliResult<Self> {
         if chain.ledger != LedgerKind::Utxo {
-            return Err(CliError::usage(format!("chain {} has no coins: its ledger is not utxo", chain.name))
-                .hint("choose a Bitcoin chain; `chainwright spec list` names them"));
+            return Err(CliError::usage(format!(
+                "chain {} has no coins: its ledger is not utxo",
+                chain.name
+            ))
+            .hint("choose a Bitcoin chain; `chainwright spec list` names them"));
         }
         let network = chain.utxo.as_ref().map(|utxo| utxo.rpc_name.clone()).unwrap_or_default();
         let kind = parse_network(&network)?;

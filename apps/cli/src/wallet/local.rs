@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use bdk_wallet::bitcoin::bip32::Xpriv;
 use bdk_wallet::bitcoin::consensus::deserialize;
 use bdk_wallet::bitcoin::consensus::encode::serialize_hex;
-use bdk_wallet::bitcoin::{Address, Amount, Block, BlockHash, FeeRate, Network};
 use bdk_wallet::bitcoin::secp256k1::Secp256k1;
+use bdk_wallet::bitcoin::{Address, Amount, Block, BlockHash, FeeRate, Network};
 use bdk_wallet::miniscript::psbt::PsbtExt as _;
 use bdk_wallet::{ChangeSet, KeychainKind, Wallet};
 use serde_json::{Value, json};
@@ -67,11 +67,6 @@ impl LocalWallet {
         self.wallet.peek_address(KeychainKind::External, index).address.to_string()
     }
 
-    /// The script an address of the wallet stands for.
-    pub(crate) fn script(&self, index: u32) -> Vec<u8> {
-        self.wallet.peek_address(KeychainKind::External, index).script_pubkey().to_bytes()
-    }
-
     /// What can be spent now, in satoshi.
     pub(crate) fn balance(&self) -> u64 {
         self.wallet.balance().trusted_spendable().to_sat()
@@ -84,8 +79,11 @@ impl LocalWallet {
     pub(crate) fn sync(&mut self, rpc: &mut Rpc) -> CliResult<()> {
         let genesis = block_hash(rpc, 0)?;
         if self.wallet.local_chain().genesis_hash().to_string() != genesis {
-            return Err(CliError::usage(format!("the wallet belongs to another chain than {}", rpc.address()))
-                .hint("name the wallet's own node with --rpc, or another wallet with --wallet"));
+            return Err(CliError::usage(format!(
+                "the wallet belongs to another chain than {}",
+                rpc.address()
+            ))
+            .hint("name the wallet's own node with --rpc, or another wallet with --wallet"));
         }
         let tip = rpc.ask("getblockcount", json!([]))?.as_u64().unwrap_or_default() as u32;
         let mut next = 1;
@@ -100,11 +98,11 @@ impl LocalWallet {
             let hash = block_hash(rpc, height)?;
             let hex = rpc.ask("getblock", json!([hash, 0]))?;
             let bytes = decode_hex(hex.as_str().unwrap_or_default()).unwrap_or_default();
-            let block: Block =
-                deserialize(&bytes).context(|| format!("block {hash} of {} does not decode", rpc.address()))?;
-            self.wallet.apply_block(&block, height).context(|| {
-                format!("block {hash} does not follow what the wallet has seen; try again")
-            })?;
+            let block: Block = deserialize(&bytes)
+                .context(|| format!("block {hash} of {} does not decode", rpc.address()))?;
+            self.wallet
+                .apply_block(&block, height)
+                .context(|| format!("block {hash} does not follow what the wallet has seen; try again"))?;
         }
         // The first address is the one people are told: it stays watched even before it is used.
         self.wallet.reveal_addresses_to(KeychainKind::External, 0).for_each(drop);
@@ -138,9 +136,8 @@ impl LocalWallet {
                 .hint("a mined coin can be spent after 100 further blocks; `chainwright show address` tells balances")
         })?;
         let secp = Secp256k1::new();
-        psbt.sign(&self.master, &secp).map_err(|(_, errors)| {
-            CliError::failed(format!("cannot sign: {errors:?}"))
-        })?;
+        psbt.sign(&self.master, &secp)
+            .map_err(|(_, errors)| CliError::failed(format!("cannot sign: {errors:?}")))?;
         let psbt = psbt.finalize(&secp).map_err(|_| {
             CliError::failed("the wallet does not have all the keys of what it wants to spend")
         })?;
@@ -162,7 +159,8 @@ impl LocalWallet {
         }
         let text = serde_json::to_vec(&self.seen).unwrap_or_default();
         let temporary = self.state_file.with_extension("state.new");
-        let written = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, &self.state_file));
+        let written =
+            std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, &self.state_file));
         if written.is_err() {
             let _ = std::fs::remove_file(&temporary);
         }

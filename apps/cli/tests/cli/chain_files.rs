@@ -34,7 +34,10 @@ fn nonsense_is_refused_with_words_and_never_a_panic() {
     check(&["dev", "--block-time", "never"], &["block-time"]);
     check(&["dev", "--nodes", "0"], &["nodes"]);
     check(&["node", "--chain", "bitcoin-regtest", "--mine", "bc1qnothing"], &["no address"]);
-    check(&["import", "--chain", "bitcoin-regtest", "--assumevalid", "xyz", "file"], &["no block id", "hint:"]);
+    check(
+        &["import", "--chain", "bitcoin-regtest", "--assumevalid", "xyz", "file"],
+        &["no block id", "hint:"],
+    );
     check(&["launch"], &["launch"]);
     check_refused(folder.path(), &["show", "chain", "--rpc", "127.0.0.1:1", "--user", "a:b"], 3, &["hint:"]);
     check_refused(folder.path(), &["--json", "show", "chain"], 3, &["\"hint\":"]);

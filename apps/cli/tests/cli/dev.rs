@@ -8,7 +8,11 @@ use crate::run::{Running, free_port, rpc, run, stderr, stdout};
 
 fn start(folder: &Path, name: &str) -> Running {
     let port = free_port().to_string();
-    Running::start(folder, name, &["--json", "dev", "--datadir", "net", "--block-time", "1s", "--rpc-port", &port])
+    Running::start(
+        folder,
+        name,
+        &["--json", "dev", "--datadir", "net", "--block-time", "1s", "--rpc-port", &port],
+    )
 }
 
 /// Address and cookie of each node.
@@ -70,7 +74,11 @@ fn a_killed_network_comes_back_consistent() {
     let mut again = start(folder.path(), "again");
     let started = again.event("started", None);
     let nodes = nodes(folder.path(), &started);
-    assert_eq!(ask(&nodes[0], "getblockhash", json!([height])), tip, "what RPC confirmed survives the process");
+    assert_eq!(
+        ask(&nodes[0], "getblockhash", json!([height])),
+        tip,
+        "what RPC confirmed survives the process"
+    );
     let outputs = (0..2).map(|output| ask(&nodes[0], "gettxout", json!([txid, output, false])));
     assert!(outputs.into_iter().any(|output| output["confirmations"].as_u64() > Some(0)));
     wait_for_payment(&mut again);
@@ -90,7 +98,10 @@ fn a_running_network_can_be_shown_and_paid_from() {
         assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
         stdout(&output)
     };
-    assert!(shown(&["show", "block", "0"]).contains("0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206"));
+    assert!(
+        shown(&["show", "block", "0"])
+            .contains("0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206")
+    );
     assert!(shown(&["show", "chain"]).contains("regtest"));
     assert!(shown(&["show", "tx", &paid]).contains(&paid));
     let tip: Value = serde_json::from_str(&shown(&["--json", "show", "block"])).unwrap();
@@ -102,4 +113,39 @@ fn a_running_network_can_be_shown_and_paid_from() {
     let balance = shown(&["show", "address", receiver]);
     assert!(balance.contains("1.00000000") || balance.contains("1.25000000"), "{balance}");
     assert_eq!(network.signal("TERM"), Some(0));
+}
+
+/// A chain of any cell comes up, shows its first transaction on every node, and goes on with the same chain.
+#[track_caller]
+fn check_cell(chain: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port().to_string();
+    let arguments =
+        ["--json", "dev", "--chain", chain, "--datadir", "net", "--block-time", "500ms", "--rpc-port", &port];
+    let mut network = Running::start(folder.path(), "first", &arguments);
+    let first = nodes(folder.path(), &network.event("started", None));
+    wait_for_payment(&mut network);
+    let head = ask(&first[1], "chain_head", json!([]))["head"].clone();
+    assert_eq!(network.signal("TERM"), Some(0), "{}", network.complained());
+    let mut again = Running::start(folder.path(), "again", &arguments);
+    let second = nodes(folder.path(), &again.event("started", None));
+    let block = ask(&second[1], "chain_block", json!([head["height"]]));
+    assert_eq!(block["id"], head["id"], "{chain}");
+    wait_for_payment(&mut again);
+    assert_eq!(again.signal("TERM"), Some(0), "{}", again.complained());
+}
+
+#[test]
+fn coins_under_one_sealer_come_up() {
+    check_cell("utxo-solo");
+}
+
+#[test]
+fn names_under_work_come_up() {
+    check_cell("names-pow");
+}
+
+#[test]
+fn names_under_one_sealer_come_up() {
+    check_cell("names-solo");
 }

@@ -11,7 +11,8 @@ fn real_blocks_are_imported_exported_and_imported_again() {
     let file = file.to_str().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let import = |data: &str, file: &str| -> Value {
-        let output = run(folder.path(), &["--json", "import", "--chain", "bitcoin-main", "--datadir", data, file]);
+        let output =
+            run(folder.path(), &["--json", "import", "--chain", "bitcoin-main", "--datadir", data, file]);
         assert!(output.status.success(), "{}", stderr(&output));
         serde_json::from_str(&stdout(&output)).unwrap()
     };

@@ -49,7 +49,12 @@ fn nonsense_is_refused_in_the_words_of_bitcoin_core() {
     refuse(&["-regtest", "-conf=missing.conf"], "could not be opened");
     refuse(&["-regtest", "-minimumchainwork=xyz"], "Invalid minimum work");
     let missing = ["bitcoind", "-datadir=/nowhere/at/all"];
-    check_refused(folder.path(), &missing, 1, &["Specified data directory \"/nowhere/at/all\" does not exist."]);
+    check_refused(
+        folder.path(),
+        &missing,
+        1,
+        &["Specified data directory \"/nowhere/at/all\" does not exist."],
+    );
     std::fs::write(folder.path().join("bitcoin.conf"), "server\n").unwrap();
     refuse(&["-regtest"], "Error reading configuration file: parse error on line 1: server");
 }
@@ -72,8 +77,10 @@ fn two_nodes_do_not_share_a_directory() {
     let flags = ["bitcoind", &data, "-regtest", "-printtoconsole=0", &ports[0], &ports[1]];
     let mut node = Running::start(folder.path(), "node", &flags);
     let log = folder.path().join("regtest/debug.log");
-    node.wait_for("done loading", |_| std::fs::read_to_string(&log).ok().filter(|log| log.contains("Done loading")));
+    node.wait_for("done loading", |_| {
+        std::fs::read_to_string(&log).ok().filter(|log| log.contains("Done loading"))
+    });
     let second = ["bitcoind", &data, "-regtest", "-printtoconsole=0", "-port=0", "-rpcport=0"];
-    check_refused(folder.path(), &second, 1, &["in use by another process"]);
+    check_refused(folder.path(), &second, 1, &["Cannot obtain a lock on directory"]);
     assert_eq!(node.signal("TERM"), Some(0));
 }

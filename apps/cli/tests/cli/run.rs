@@ -97,7 +97,9 @@ impl Running {
     #[track_caller]
     pub(crate) fn event(&mut self, name: &str, node: Option<u64>) -> Value {
         let is_it = |event: &Value| event["event"] == name && node.is_none_or(|node| event["node"] == node);
-        self.wait_for(name, |said| said.lines().filter_map(|line| serde_json::from_str(line).ok()).find(is_it))
+        self.wait_for(name, |said| {
+            said.lines().filter_map(|line| serde_json::from_str(line).ok()).find(is_it)
+        })
     }
 
     /// Waits until standard output holds something.

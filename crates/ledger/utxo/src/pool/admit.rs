@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chainwright_chain::{Admission, PoolContext, Reason, Refusal, Timestamp, TxId, View};
 use hashbrown::HashSet;
 
-use super::graph::{FeeRate, Joining};
+use super::graph::Joining;
 use super::policy::{self, STRIPPED_SIZE_MIN, WEIGHT_PER_SIGOP_COST};
 use super::{Entry, TransactionPool, scripts};
 use crate::amount::Amount;
@@ -49,13 +49,15 @@ pub(super) fn submit(
     let mut removed: Vec<Txid> = judged.replaced.iter().copied().collect();
     removed.sort_unstable();
     if !at.dry_run {
-        pool.remove(&removed);
+        let mut gone = pool.remove(&removed);
         pool.insert(judged.entry, judged.joining);
-        let evicted = pool.trim(&ledger.policy);
-        if evicted.contains(&txid) {
+        gone.extend(pool.trim(&ledger.policy));
+        removed = gone.iter().map(|entry| entry.transaction.txid()).collect();
+        if removed.contains(&txid) {
+            gone.retain(|entry| entry.transaction.txid() != txid);
+            pool.restore(gone);
             return Err(Refusal::Policy(Reason::new("mempool full")));
         }
-        removed.extend(evicted);
     }
     Ok(Admission { removed: removed.into_iter().map(|txid| TxId(txid.0)).collect() })
 }
@@ -87,12 +89,7 @@ impl Judge<'_> {
         let entry = self.entry(transaction, fee, sigop_cost);
         self.check_fee(pool, &entry)?;
         let transaction = &entry.transaction;
-        let joining = Joining {
-            txid: transaction.txid(),
-            rate: FeeRate { fee: fee.0, weight: entry.adjusted_weight as i64 },
-            parents: pool.parents_of(transaction),
-            children: pool.spenders_of(transaction),
-        };
+        let joining = pool.joining(&entry);
         if !self.was_mined {
             check_version_3(pool, &entry, &joining, &conflicts)
                 .map_err(|detail| Refusal::Policy(Reason::with("TRUC-violation", detail)))?;

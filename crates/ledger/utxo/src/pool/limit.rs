@@ -2,8 +2,7 @@
 
 use chainwright_chain::Timestamp;
 
-use super::{FeePerKvb, Policy, TransactionPool};
-use crate::hash::Txid;
+use super::{Entry, FeePerKvb, Policy, TransactionPool};
 
 /// Seconds in which the minimum halves when the pool is nearly full.
 const HALF_LIFE_SECONDS: f64 = 12.0 * 60.0 * 60.0;
@@ -69,16 +68,16 @@ impl TransactionPool {
         self.minimum.block_came(now, fullness);
     }
 
-    /// Evicts the worst until the pool fits (Bitcoin Core `TrimToSize`).
-    pub(super) fn trim(&mut self, policy: &Policy) -> Vec<Txid> {
+    /// Evicts the worst until the pool fits (Bitcoin Core `TrimToSize`); returns who went.
+    pub(super) fn trim(&mut self, policy: &Policy) -> Vec<Entry> {
         let mut gone = Vec::new();
         while self.memory > policy.memory_max
             && let Some(worst) = self.graph.worst()
         {
             let vsize = (worst.rate.weight / 4).max(1);
             self.minimum.raise(FeePerKvb(worst.rate.fee * 1000 / vsize + policy.incremental_fee.0));
-            let txids = worst.txids.clone();
-            gone.extend(self.remove_with_descendants(&txids));
+            let txids = self.graph.descendants(&worst.txids);
+            gone.extend(self.remove(&txids));
         }
         gone
     }

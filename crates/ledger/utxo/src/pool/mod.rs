@@ -39,7 +39,7 @@ use crate::amount::Amount;
 use crate::hash::{Txid, Wtxid};
 use crate::ledger::Utxo;
 use crate::tx::{OutPoint, Transaction};
-use graph::{Chunk, Graph, Joining};
+use graph::{Chunk, FeeRate, Graph, Joining};
 use limit::RollingMinimum;
 
 /// A transaction of the pool.
@@ -115,9 +115,10 @@ impl TransactionPool {
         self.entries.insert(entry.transaction.txid(), entry);
     }
 
-    /// Removes exactly these entries.
-    fn remove(&mut self, txids: &[Txid]) {
+    /// Removes exactly these entries and returns them.
+    fn remove(&mut self, txids: &[Txid]) -> Vec<Entry> {
         self.graph.remove(txids);
+        let mut gone = Vec::with_capacity(txids.len());
         for txid in txids {
             let Some(entry) = self.entries.remove(txid) else { continue };
             self.memory -= memory_of(&entry.transaction);
@@ -125,6 +126,27 @@ impl TransactionPool {
             for input in entry.transaction.inputs() {
                 self.spenders.remove(&input.previous_output);
             }
+            gone.push(entry);
+        }
+        gone
+    }
+
+    /// Puts back entries that were just removed, in any order.
+    fn restore(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            let joining = self.joining(&entry);
+            self.insert(entry, joining);
+        }
+    }
+
+    /// The place of an entry among the others.
+    fn joining(&self, entry: &Entry) -> Joining {
+        let transaction = &entry.transaction;
+        Joining {
+            txid: transaction.txid(),
+            rate: FeeRate { fee: entry.fee.0, weight: entry.adjusted_weight as i64 },
+            parents: self.parents_of(transaction),
+            children: self.spenders_of(transaction),
         }
     }
 

@@ -18,17 +18,15 @@ pub(super) fn follow(
     ledger: &Utxo,
     change: &HeadChange<'_, Utxo>,
 ) -> Result<(), Fault> {
-    let mut confirmed = HashSet::new();
-    for block in change.connected {
-        for transaction in &block.block.transactions {
-            confirmed.insert(transaction.txid());
-            pool.remove_confirmed(transaction);
-        }
+    let connected = || change.connected.iter().flat_map(|block| &block.block.transactions);
+    if !pool.is_empty() {
+        connected().for_each(|transaction| pool.remove_confirmed(transaction));
     }
     if !change.connected.is_empty() {
         pool.note_block(&ledger.policy, change.now);
     }
     if !change.disconnected.is_empty() {
+        let confirmed: HashSet<Txid> = connected().map(Transaction::txid).collect();
         pool.bring_back(ledger, change, &confirmed)?;
         pool.drop_premature(ledger, change.head)?;
     }

@@ -273,6 +273,33 @@ fn a_full_pool_keeps_the_best_and_asks_for_more() {
 }
 
 #[test]
+fn a_full_pool_that_refuses_is_as_before() {
+    let mut chain = ripe();
+    let coin = coinbase_of(&chain, 1);
+    let paying = |coin: OutPoint, fee: i64| pay(&[coin], &[Amount(FIFTY - fee)]);
+    let first = paying(coin, FEE);
+    chain.submit(first.clone()).unwrap();
+    chain.submit(pay(&[output_of(&first, 0)], &[Amount(FIFTY - 2 * FEE)])).unwrap();
+    for height in 2..=4 {
+        let rich = paying(coinbase_of(&chain, height), 100 * FEE);
+        chain.submit(rich).unwrap();
+    }
+    chain.ledger.policy.memory_max = 5_500;
+    // Better than what it replaces, but larger, and still the worst of all.
+    let larger = pay_with(&[coin], &[Amount(FIFTY - 20 * FEE)], |parts| {
+        add_output(parts, 1_000, anyone().as_bytes());
+        add_output(parts, 1_000, anyone().as_bytes());
+        let script = [vec![0x6a, 0x4d, 0xe8, 0x03], vec![0; 1_000]].concat();
+        add_output(parts, 0, &script);
+    });
+    let before = chain.pool.summary(&Policy::default(), Timestamp(0));
+    check_submit(&mut chain, larger, Unwanted, "mempool full");
+    let after = chain.pool.summary(&Policy::default(), Timestamp(0));
+    assert_eq!((before.size, before.usage, before.total_fee), (after.size, after.usage, after.total_fee));
+    assert_eq!(chain.pool.info(&first.txid()).unwrap().descendants.count, 2);
+}
+
+#[test]
 fn waiting_too_long_ends() {
     let mut chain = ripe();
     let parent = pay(&[coinbase_of(&chain, 1)], &[Amount(FIFTY - FEE)]);

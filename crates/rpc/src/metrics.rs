@@ -14,7 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::host::Host;
-use crate::probe::ChainFigures;
+use crate::probe::Probe;
 
 /// A clock that only moves forward, in microseconds.
 pub(crate) type Stopwatch = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -186,13 +186,15 @@ impl Metrics {
     }
 
     /// The text Prometheus reads.
-    pub(crate) fn text(&self, chain: &ChainFigures, host: &dyn Host) -> Result<String, fmt::Error> {
+    pub(crate) fn text(&self, probe: &dyn Probe, host: &dyn Host) -> Result<String, fmt::Error> {
+        let chain = probe.figures();
+        let (pool_transactions, pool_bytes) = probe.pool_size();
         self.height.set(i64::from(chain.head.height.0));
         self.header_height.set(i64::from(chain.best_header.0));
         self.final_height.set(chain.finalized.map_or(0, |height| i64::from(height.0)));
         self.head_time.set(chain.head.time.0 as i64);
-        self.pool_transactions.set(chain.pool_transactions as i64);
-        self.pool_bytes.set(chain.pool_bytes as i64);
+        self.pool_transactions.set(pool_transactions as i64);
+        self.pool_bytes.set(pool_bytes as i64);
         self.is_faulty.set(i64::from(chain.fault.is_some()));
         let peers = host.peers();
         let inbound = peers.iter().filter(|peer| peer.is_inbound).count();

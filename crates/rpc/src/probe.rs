@@ -31,10 +31,6 @@ pub struct ChainFigures {
     pub best_header: Height,
     /// Height of the last final block, if the engine knows finality.
     pub finalized: Option<Height>,
-    /// Transactions in the pool.
-    pub pool_transactions: usize,
-    /// Their encoded bytes.
-    pub pool_bytes: usize,
     /// The disk fault that stopped the chain.
     pub fault: Option<String>,
 }
@@ -66,8 +62,11 @@ pub enum EventsError {
 
 /// A chain without its type parameter.
 pub trait Probe: Send + Sync + 'static {
-    /// Figures of this moment.
+    /// Figures of this moment; cheap.
     fn figures(&self) -> ChainFigures;
+
+    /// Transactions in the pool and their encoded bytes; looks at each of them.
+    fn pool_size(&self) -> (usize, usize);
 
     /// Whether a block is part of the published chain.
     fn is_active(&self, id: &BlockId) -> bool;
@@ -184,7 +183,6 @@ pub(crate) fn read_id<L: Ledger>(text: &str) -> Option<[u8; 32]> {
 impl<L: Ledger> Probe for LedgerProbe<L> {
     fn figures(&self) -> ChainFigures {
         let head = self.0.head().headers;
-        let transactions = self.0.pool().all();
         ChainFigures {
             head: HeadInfo {
                 height: head.height(),
@@ -193,10 +191,13 @@ impl<L: Ledger> Probe for LedgerProbe<L> {
             },
             best_header: self.0.best_header().height(),
             finalized: self.0.finalized().map(|block| block.height()),
-            pool_transactions: transactions.len(),
-            pool_bytes: transactions.iter().map(|tx| tx.to_bytes().len()).sum(),
             fault: self.0.fault().map(|fault| fault.to_string()),
         }
+    }
+
+    fn pool_size(&self) -> (usize, usize) {
+        let transactions = self.0.pool().all();
+        (transactions.len(), transactions.iter().map(|tx| tx.to_bytes().len()).sum())
     }
 
     fn is_active(&self, id: &BlockId) -> bool {

@@ -46,7 +46,7 @@ pub(super) fn ready(query: Option<&str>, shared: &Shared) -> Response<Body> {
 /// Prometheus' text format.
 pub(super) async fn metrics(shared: Arc<Shared>) -> Response<Body> {
     let reader = Arc::clone(&shared);
-    let work = move || reader.metrics.text(&reader.probe.figures(), reader.host.as_ref());
+    let work = move || reader.metrics.text(reader.probe.as_ref(), reader.host.as_ref());
     match shared.queue.run(work).await {
         Ok(Ok(metrics)) => typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics),
         Ok(Err(error)) => text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),

@@ -38,10 +38,12 @@ impl Probe for TestProbe {
             head: HeadInfo { height: Height(*self.height.lock()), id: "00".into(), time: Timestamp(5) },
             best_header: Height(3),
             finalized: None,
-            pool_transactions: 0,
-            pool_bytes: 0,
             fault: None,
         }
+    }
+
+    fn pool_size(&self) -> (usize, usize) {
+        (0, 0)
     }
 
     fn is_active(&self, _: &BlockId) -> bool {

@@ -286,7 +286,11 @@ impl<L: Ledger> Driver<L> {
         let due = {
             let tree = self.published.tree.read();
             let extends = end.contains(head);
-            end.id() != head.id() && (extends || tree.is_invalid(&head.id()) || tree.leads(&end, head))
+            // A head that fell is left once its whole replacement is proven: in between the pool would forget what fits neither
+            // here nor there, but does fit in the end.
+            let replaced = tree.best_candidate().is_none_or(|best| best.id() == end.id());
+            let fell = tree.is_invalid(&head.id()) && replaced;
+            end.id() != head.id() && (extends || fell || tree.leads(&end, head))
         };
         if due { self.commit(count, &end, now) } else { Ok(()) }
     }

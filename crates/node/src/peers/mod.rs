@@ -151,9 +151,9 @@ impl<L: Ledger> Peers<L> {
         let notices = setup.chain.published().subscribe();
         tasks.push(tokio::spawn(forward_notices(notices, events.clone())));
         // A name that is empty stands for nobody: automatic connections stay off and none is opened.
-        let named = options.connect.iter().chain(&options.add).filter(|name| !name.is_empty());
-        let named = named.cloned().collect();
-        tasks.push(tokio::spawn(add_named(events.clone(), named, default_port)));
+        let connect = options.connect.iter().filter(|name| !name.is_empty()).cloned().collect();
+        tasks.push(tokio::spawn(add_named(events.clone(), connect, default_port, false)));
+        tasks.push(tokio::spawn(add_named(events.clone(), options.add, default_port, true)));
         if options.connect.is_empty() {
             tasks.push(tokio::spawn(ask_seeds(events.clone(), options.seeds, default_port)));
         }
@@ -205,7 +205,7 @@ impl<L: Ledger> Peers<L> {
 
     /// Stays connected to a node, named by host and port.
     pub fn add(&self, name: &str) {
-        self.runtime.spawn(add_named(self.events.clone(), vec![name.to_owned()], self.default_port));
+        self.runtime.spawn(add_named(self.events.clone(), vec![name.to_owned()], self.default_port, true));
     }
 
     /// Tries once to connect to a node, named by host and port.
@@ -290,10 +290,15 @@ async fn forward_notices<L: Ledger>(
     }
 }
 
-async fn add_named<L: Ledger>(events: Sender<Event<L>>, names: Vec<String>, default_port: u16) {
+async fn add_named<L: Ledger>(
+    events: Sender<Event<L>>,
+    names: Vec<String>,
+    default_port: u16,
+    is_listed: bool,
+) {
     for name in names {
         let address = resolve(&name, default_port).await.into_iter().next();
-        let _ = events.send(Event::Add(AddedPeer { name, address }));
+        let _ = events.send(Event::Add { peer: AddedPeer { name, address }, is_listed });
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use chainwright_chain::{ChainHandle, Ledger};
+use chainwright_chain::{Block as _, ChainHandle, Header as _, Ledger, Transaction as _};
 use chainwright_network::{ConnectionKind, Input, NetworkAddress, Output, PeerId, Protocol};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
@@ -41,7 +41,11 @@ pub(super) enum Event<L: Ledger> {
     },
     Input(Input),
     Ask(Question<L>),
-    Add(AddedPeer),
+    /// A peer to stay connected to; `is_listed` if the operator may remove it again.
+    Add {
+        peer: AddedPeer,
+        is_listed: bool,
+    },
     Remove(String),
     Added(Sender<Vec<AddedPeer>>),
     LocalAddresses(Sender<Vec<(PeerId, SocketAddr)>>),
@@ -119,7 +123,7 @@ impl<L: Ledger> PeersThread<L> {
                 question(&mut self.protocol, self.time.now_ms());
                 self.drain();
             }
-            Event::Add(peer) => self.add(peer),
+            Event::Add { peer, is_listed } => self.add(peer, is_listed),
             Event::Remove(name) => self.remove(&name),
             Event::Added(answer) => drop(answer.send(self.added.clone())),
             Event::LocalAddresses(answer) => {
@@ -197,12 +201,24 @@ impl<L: Ledger> PeersThread<L> {
                 self.answer_later(reply, move |result| Input::HeadersImported { token, result });
             }
             Output::ImportBlock { token, block } => {
+                let (id, log) = (block.header().id(), self.log.clone());
                 let reply = self.chain.import(block);
-                self.answer_later(reply, move |result| Input::BlockImported { token, result });
+                self.answer_later(reply, move |result| {
+                    if let Err(reject) = &result {
+                        log.line(format!("Block validation error: {reject}, block={}", L::show_id(&id.0)));
+                    }
+                    Input::BlockImported { token, result }
+                });
             }
             Output::SubmitTransaction { token, tx } => {
+                let (id, log) = (tx.id(), self.log.clone());
                 let reply = self.chain.submit(tx);
-                self.answer_later(reply, move |result| Input::TransactionSubmitted { token, result });
+                self.answer_later(reply, move |result| {
+                    if let Err(refusal) = &result {
+                        log.debug(format!("{} was not accepted: {refusal}", L::show_id(&id.0)));
+                    }
+                    Input::TransactionSubmitted { token, result }
+                });
             }
             Output::Finalize { token, id, proof } => {
                 let reply = self.chain.finalize(id, proof);
@@ -225,13 +241,15 @@ impl<L: Ledger> PeersThread<L> {
         });
     }
 
-    fn add(&mut self, peer: AddedPeer) {
+    fn add(&mut self, peer: AddedPeer, is_listed: bool) {
         if let Some(address) = &peer.address {
             self.protocol.add_node(*address);
         } else {
             self.log.line(format!("cannot resolve {}", peer.name));
         }
-        self.added.push(peer);
+        if is_listed {
+            self.added.push(peer);
+        }
         self.feed(Input::Tick);
     }
 

@@ -311,6 +311,7 @@ fn waiting_too_long_ends() {
     assert_eq!(chain.pool.len(), 2);
     chain.pool.expire(Timestamp(chain.now - 999 + wait));
     assert!(chain.pool.is_empty(), "descendants go along");
+    assert_eq!(chain.pool.spender(&coinbase_of(&chain, 1)), None);
 }
 
 #[test]
@@ -343,6 +344,21 @@ fn undone_transactions_come_back_under_their_children() {
     assert_eq!(block.transactions.len(), 4);
     chain.connect(block).unwrap();
     assert!(chain.pool.is_empty());
+}
+
+#[test]
+fn families_of_several_undone_blocks_come_back_whole() {
+    let mut chain = ripe();
+    let mut last = pay(&[coinbase_of(&chain, 1)], &[Amount(FIFTY - FEE)]);
+    let mut family = Vec::new();
+    for generation in 2..=4 {
+        chain.submit(last.clone()).unwrap();
+        chain.mine(1);
+        family.push(last.txid());
+        last = pay(&[output_of(&last, 0)], &[Amount(FIFTY - generation * FEE)]);
+    }
+    chain.reorganise(3, Vec::new());
+    assert_eq!(chain.pool.txids(), family);
 }
 
 #[test]

@@ -191,6 +191,23 @@ fn relative_lock_times() {
 }
 
 #[test]
+fn relative_time_ends_to_the_second() {
+    let mut chain = Chain::regtest();
+    chain.mine(101);
+    let genesis = chain.ledger.parameters.genesis.time;
+    // Eleven blocks a second apart: the sixth is the median.
+    chain.now = u64::from(genesis) + 505;
+    chain.mine(11);
+    assert_eq!(chain.head.headers.median_time().0, u64::from(genesis) + 511);
+    let spend = |chain: &Chain| {
+        pay_with(&[coinbase_of(chain, 1)], &[FIFTY], |parts| parts.inputs[0].sequence = 1 << 22 | 1)
+    };
+    check_on(&chain, block_of(&chain, vec![spend(&chain)]), Invalid, "bad-txns-nonfinal");
+    chain.mine(1);
+    assert!(chain.check(block_of(&chain, vec![spend(&chain)])).is_ok());
+}
+
+#[test]
 fn witnesses() {
     let with_witness = |block: &mut Block, witness: Witness| {
         let mut coinbase = block.transactions[0].parts().clone();
@@ -270,17 +287,18 @@ fn scripts() {
             parts.inputs[0].witness = Witness::from_items([[0x52]]);
         })
     });
-    // 150 inputs make several jobs; only the last is bad.
+    // 150 inputs make several jobs; each input is in one.
     let mut chain = Chain::regtest();
     chain.mine(101);
     let many = pay(&[coinbase_of(&chain, 1)], &[Amount(10_000_000); 150]);
     let coins: Vec<OutPoint> = (0..150).map(|index| OutPoint { txid: many.txid(), index }).collect();
-    let bad = pay_with(&coins, &[FIFTY], |parts| {
-        parts.outputs[0].value = Amount(1);
-        parts.inputs[149].witness = Witness::from_items([[0x00]]);
-    });
-    let block = block_of(&chain, vec![many, bad]);
-    check_on(&chain, block, Invalid, "block-script-verify-flag-failed (Witness program hash mismatch)");
+    for index in 0..150 {
+        let bad = pay_with(&coins, &[Amount(1)], |parts| {
+            parts.inputs[index].witness = Witness::from_items([[0x00]]);
+        });
+        let block = block_of(&chain, vec![many.clone(), bad]);
+        check_on(&chain, block, Invalid, "block-script-verify-flag-failed (Witness program hash mismatch)");
+    }
 }
 
 #[test]

@@ -72,11 +72,16 @@ fn import(arguments: &Arguments) -> Result<()> {
     let connected = started.elapsed().as_secs_f64();
     let (height, id) = engine.tip();
     drop(engine);
-    let id: String = id.iter().rev().map(|byte| format!("{byte:02x}")).collect();
+    let id = hex(id.into_iter().rev());
     let closed = started.elapsed().as_secs_f64();
     println!("{count} blocks in {closed:.2} s ({connected:.2} s until the last was connected)");
     println!("tip {height} {id}");
     Ok(())
+}
+
+fn hex(bytes: impl Iterator<Item = u8>) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).expect("four bits are a digit");
+    bytes.flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// The next block, unless the file ends here.

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use chainwright_chain::{
-    BlockId, BoxFuture, ChainHandle, Clock, Driver, Fault, Header, Inbox, Ledger, Limits, Message, Notice,
-    Parts, Published, Reply, Timestamp,
+    BlockId, BlockInfo, BoxFuture, ChainHandle, Clock, Driver, Fault, Header, Inbox, Ledger, Limits, Message,
+    Notice, Parts, Published, Reply, Status, Timestamp,
 };
 use chainwright_network::{AddressBook, Input, Output, Protocol, Setup, Token};
 use chainwright_store::{DiskStore, Identity, Options, SimulatedDisk};
@@ -108,6 +108,20 @@ impl<C: Cell> Life<C> {
     /// What the process publishes.
     pub(crate) fn published(&self) -> &Arc<Published<C::Ledger>> {
         self.chain.published()
+    }
+
+    /// Where the process stands, for a failure's report.
+    pub(crate) fn describe(&self) -> String {
+        let published = self.published();
+        let invalid = |tip: &BlockInfo<C::Ledger>| matches!(tip.status, Status::Invalid(_));
+        format!(
+            "{:?}, best header {:?}, {} peers, {} tips of which {} invalid",
+            published.head().headers,
+            published.best_header(),
+            self.protocol.peers().len(),
+            published.tips().len(),
+            published.tips().iter().filter(|tip| invalid(tip)).count()
+        )
     }
 
     /// Tells the protocol something.

@@ -373,8 +373,9 @@ impl<C: Cell> World<C> {
                 return Ok(());
             }
             if self.now_ms > deadline {
-                let heads: Vec<_> = (0..NODES).map(|node| head(self, node)).collect();
-                return Err(format!("the nodes do not agree after half an hour: {heads:?}"));
+                let lives = (0..NODES).filter_map(|node| self.life(node));
+                let stand: Vec<_> = lives.map(crate::node::Life::describe).collect();
+                return Err(format!("the nodes do not agree after half an hour: {}", stand.join("; ")));
             }
         }
     }

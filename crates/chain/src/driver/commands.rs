@@ -175,7 +175,10 @@ impl<L: Ledger> Driver<L> {
 
     pub(super) fn reconsider(&mut self, id: BlockId, reply: Verdict<()>, now: Timestamp) {
         let known = self.known(id).and_then(|_| {
-            self.parts.store.put_record(&Record::Reconsidered(id).encode()).map_err(Reject::Fault)
+            // Were this record lost with the power, and not the verdict before it, the block would stay invalid for ever.
+            let store = &mut self.parts.store;
+            store.put_record(&Record::Reconsidered(id).encode())?;
+            store.sync().map_err(Reject::Fault)
         });
         if let Err(reject) = known {
             return drop(reply.send(Err(reject)));

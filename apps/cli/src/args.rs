@@ -77,7 +77,7 @@ pub(crate) struct NodeArgs {
     /// A preset's name or a chain file.
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) chain: String,
-    /// Where the node's files live [default: ./chainwright-data/<chain>].
+    /// Where the node's files live [default: ./chainwright-data/<chain>/node].
     #[arg(long, value_name = "DIR")]
     pub(crate) datadir: Option<PathBuf>,
     /// Listen for peers here [default: 127.0.0.1 and the chain's port].
@@ -110,6 +110,9 @@ pub(crate) struct NodeArgs {
     /// Mine to this address (proof of work), or seal for it (solo).
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) mine: Option<String>,
+    /// The secret key that seals the blocks of a solo chain: a file with 64 hexadecimal digits.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sealing_key: Option<PathBuf>,
     /// Print the log to standard output as well.
     #[arg(long)]
     pub(crate) print_log: bool,
@@ -187,7 +190,7 @@ pub(crate) struct ImportArgs {
     /// A preset's name or a chain file.
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) chain: String,
-    /// Where the chain lives [default: ./chainwright-data/<chain>].
+    /// The node's data directory [default: ./chainwright-data/<chain>/node].
     #[arg(long, value_name = "DIR")]
     pub(crate) datadir: Option<PathBuf>,
     /// Take the scripts of this block and all before it as checked: an id, `all` or `none` [default: the chain file's].
@@ -205,7 +208,7 @@ pub(crate) struct ExportArgs {
     /// A preset's name or a chain file.
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) chain: String,
-    /// Where the chain lives [default: ./chainwright-data/<chain>].
+    /// The node's data directory [default: ./chainwright-data/<chain>/node].
     #[arg(long, value_name = "DIR")]
     pub(crate) datadir: Option<PathBuf>,
     /// The first height.

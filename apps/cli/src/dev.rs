@@ -16,13 +16,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use chainwright_node::{Log, PeerOptions, Shutdown};
+use chainwright_node::{Log, PeerOptions, Shutdown, StartError};
 use serde_json::json;
 
 use crate::args::DevArgs;
 use crate::error::{CliError, CliResult, Context as _};
 use crate::import::default_data;
-use crate::node::{LOOPBACK, rpc_server, runtime};
+use crate::node::{LOOPBACK, read_sealing_key, rpc_server, runtime};
 use crate::registry::{self, NodeSettings, Overrides, Producer, RunningNode, with_hint};
 use crate::rpc_client::{Login, Rpc};
 use crate::spec::{self, ChainFile, Engine, LedgerKind};
@@ -136,14 +136,21 @@ impl Network {
             let address = self.wallet.as_ref().map(|wallet| wallet.address(0)).unwrap_or_default();
             overrides.producer = Some(Producer { address, pace: Some(pace) });
         }
-        let cell = registry::cell(&self.file, &overrides)?;
         let data = self.data.join(format!("node-{}", number + 1));
         let rpc = free_or_any(rpc_base.saturating_add(number * PORT_STEP));
-        let settings = self.settings(&data, number, rpc)?;
+        let peers = free_or_any(self.file.network.port.saturating_add(number * PORT_STEP));
         let shutdown = Shutdown::new();
-        let node = runtime
-            .block_on(cell.start(settings, shutdown.clone()))
-            .map_err(|error| in_use_hint(with_hint(&error)))?;
+        let try_start = |peers, rpc| -> CliResult<_> {
+            let cell = registry::cell(&self.file, &overrides)?;
+            Ok(runtime.block_on(cell.start(self.settings(&data, peers, rpc)?, shutdown.clone())))
+        };
+        let any = SocketAddr::new(LOOPBACK, 0);
+        let started = match try_start(peers, rpc)? {
+            // Somebody was faster with a port that was free a moment ago.
+            Err(StartError::Rpc(_) | StartError::Fault(_)) => try_start(any, any)?,
+            other => other,
+        };
+        let node = started.map_err(|error| in_use_hint(with_hint(&error)))?;
         let missing = || CliError::failed("a node started without its servers");
         let rpc = node.rpc().first().copied().ok_or_else(missing)?;
         let peers = node.listening().first().copied().ok_or_else(missing)?;
@@ -151,10 +158,10 @@ impl Network {
     }
 
     /// Every node connects to those before it.
-    fn settings(&self, data: &Path, number: u16, rpc: SocketAddr) -> CliResult<NodeSettings> {
+    fn settings(&self, data: &Path, listen: SocketAddr, rpc: SocketAddr) -> CliResult<NodeSettings> {
         std::fs::create_dir_all(data).context(|| format!("cannot make {}", data.display()))?;
         let peers = PeerOptions {
-            listen: vec![free_or_any(self.file.network.port.saturating_add(number * PORT_STEP))],
+            listen: vec![listen],
             // An empty name is nobody: the first node waits for the others.
             connect: match self.members.as_slice() {
                 [] => vec![String::new()],
@@ -175,12 +182,8 @@ impl Network {
             return Ok(None);
         }
         let path = self.data.join("sealing.key");
-        if let Ok(text) = std::fs::read_to_string(&path) {
-            let key = spec::decode_hex(text.trim()).and_then(|bytes| bytes.try_into().ok());
-            return key.map(Some).ok_or_else(|| {
-                CliError::failed(format!("{} holds no key", path.display()))
-                    .hint("remove the network's folder to start a new one")
-            });
+        if path.exists() {
+            return read_sealing_key(&path).map(Some);
         }
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).context(|| "the system gives no randomness".to_owned())?;

@@ -71,7 +71,10 @@ impl Progress {
     }
 }
 
-/// The data directory of a chain unless told otherwise.
+/// The folder of a single node among a chain's data.
+pub(crate) const NODE_FOLDER: &str = "node";
+
+/// Where a chain's data lies unless told otherwise.
 pub(crate) fn default_data(chain: &str) -> PathBuf {
     Path::new(DATA).join(chain)
 }
@@ -80,7 +83,7 @@ pub(crate) fn import(args: &ImportArgs, is_json: bool) -> CliResult<()> {
     let file = spec::load(&args.chain)?;
     let overrides = Overrides::assume(args.assumevalid.as_deref())?;
     let cell = registry::cell(&file, &overrides)?;
-    let data = args.datadir.clone().unwrap_or_else(|| default_data(&file.name));
+    let data = args.datadir.clone().unwrap_or_else(|| default_data(&file.name).join(NODE_FOLDER));
     let meter = Meter::default();
     let sizes = args.files.iter().map(|path| std::fs::metadata(path).map(|metadata| metadata.len()).ok());
     let mut progress = Progress::new(sizes.sum(), Meter::clone(&meter), is_json);
@@ -118,7 +121,7 @@ pub(crate) fn import(args: &ImportArgs, is_json: bool) -> CliResult<()> {
 pub(crate) fn export(args: &ExportArgs, is_json: bool) -> CliResult<()> {
     let file = spec::load(&args.chain)?;
     let cell = registry::cell(&file, &Overrides::default())?;
-    let data = args.datadir.clone().unwrap_or_else(|| default_data(&file.name));
+    let data = args.datadir.clone().unwrap_or_else(|| default_data(&file.name).join(NODE_FOLDER));
     if !data.is_dir() {
         return Err(CliError::usage(format!("there is no data directory {}", data.display()))
             .hint("name it with --datadir DIR"));

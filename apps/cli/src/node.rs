@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::args::NodeArgs;
 use crate::error::{CliError, CliResult, Context as _};
-use crate::import::default_data;
+use crate::import::{NODE_FOLDER, default_data};
 use crate::registry::{self, NodeSettings, Overrides, Producer, RunningNode, with_hint};
 use crate::{discovery, print, spec, talk};
 
@@ -32,8 +32,12 @@ pub(crate) fn run(args: &NodeArgs, is_json: bool) -> CliResult<()> {
     let file = spec::load(&args.chain)?;
     let mut overrides = Overrides::assume(args.assumevalid.as_deref())?;
     overrides.producer = args.mine.as_ref().map(|address| Producer { address: address.clone(), pace: None });
+    if let Some(path) = &args.sealing_key {
+        overrides.sealing_secret = Some(read_sealing_key(path)?);
+        overrides.producer.get_or_insert(Producer { address: String::new(), pace: None });
+    }
     let cell = registry::cell(&file, &overrides)?;
-    let data = args.datadir.clone().unwrap_or_else(|| default_data(&file.name).join("node"));
+    let data = args.datadir.clone().unwrap_or_else(|| default_data(&file.name).join(NODE_FOLDER));
     std::fs::create_dir_all(&data).context(|| format!("cannot make {}", data.display()))?;
     let listen = match (args.no_listen, args.listen.is_empty()) {
         (true, _) => Vec::new(),
@@ -65,6 +69,19 @@ pub(crate) fn run(args: &NodeArgs, is_json: bool) -> CliResult<()> {
         node.stop().await.map_err(|failure| {
             CliError::failed(failure).hint(format!("see {}", data.join("debug.log").display()))
         })
+    })
+}
+
+/// The secret key in a file of hexadecimal digits.
+///
+/// # Errors
+/// When the file cannot be read or holds no key.
+pub(crate) fn read_sealing_key(path: &Path) -> CliResult<[u8; 32]> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| CliError::usage(format!("cannot read {}: {error}", path.display())))?;
+    spec::decode_hex(text.trim()).and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
+        CliError::usage(format!("{} holds no sealing key", path.display()))
+            .hint("it is 64 hexadecimal digits, such as `chainwright dev` writes to sealing.key")
     })
 }
 

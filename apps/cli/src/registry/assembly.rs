@@ -108,7 +108,7 @@ pub(super) fn solo_engine<L: Ledger>(
     let named = section.key.map(|key| VerifyingKey::from_bytes(key.0).map_err(wrong)).transpose()?;
     let key = named.or_else(|| secret.as_ref().map(SealingKey::verifying_key)).ok_or_else(|| {
         CliError::usage(format!("chain {} names no key that seals its blocks", file.name))
-            .hint("`chainwright dev` makes one; for a chain of your own, set solo.key to the public key")
+            .hint("`chainwright dev` makes one; for a chain of your own, set solo.key to the public key, or give --sealing-key FILE")
     })?;
     let (Some(secret), Some(producer)) = (secret, &overrides.producer) else {
         return Ok(Solo::follower(genesis, key));

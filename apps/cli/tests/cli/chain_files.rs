@@ -38,6 +38,12 @@ fn nonsense_is_refused_with_words_and_never_a_panic() {
         &["import", "--chain", "bitcoin-regtest", "--assumevalid", "xyz", "file"],
         &["no block id", "hint:"],
     );
+    check(&["node", "--chain", "names-solo"], &["names no key", "hint:"]);
+    std::fs::write(folder.path().join("sealing.key"), "not a key").unwrap();
+    check(
+        &["node", "--chain", "names-solo", "--sealing-key", "sealing.key"],
+        &["holds no sealing key", "hint:"],
+    );
     check(&["launch"], &["launch"]);
     check_refused(folder.path(), &["show", "chain", "--rpc", "127.0.0.1:1", "--user", "a:b"], 3, &["hint:"]);
     check_refused(folder.path(), &["--json", "show", "chain"], 3, &["\"hint\":"]);

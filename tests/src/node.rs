@@ -94,16 +94,41 @@ impl Node {
         self.rpc.call("getbestblockhash", json!([])).as_str().expect("a block id is text").to_owned()
     }
 
+    /// Mines blocks now, to an address of regtest, and gives their ids, oldest first.
+    #[track_caller]
+    pub fn generate(&self, count: u32, address: &str) -> Vec<String> {
+        let mined = self.rpc.call("generatetoaddress", json!([count, address]));
+        let ids = mined.as_array().expect("generatetoaddress gives a list");
+        ids.iter().map(|id| id.as_str().expect("a block id is text").to_owned()).collect()
+    }
+
+    /// Connects to a node once.
+    #[track_caller]
+    pub fn connect(&self, address: SocketAddr) {
+        self.rpc.call("addnode", json!([address.to_string(), "onetry"]));
+    }
+
     /// Starts it again after it was killed or has ended, on the same data and ports.
     #[track_caller]
     pub fn start_again(&mut self) {
-        self.running.kill();
-        self.running = spawn(&self.arguments, &self.folder);
+        self.spawn_again();
         self.wait_ready();
     }
 
+    /// As [`Node::start_again`], without waiting for its RPC.
     #[track_caller]
-    fn wait_ready(&mut self) {
+    pub fn spawn_again(&mut self) {
+        self.running.kill();
+        self.running = spawn(&self.arguments, &self.folder);
+    }
+
+    /// Waits until its RPC answers.
+    ///
+    /// # Panics
+    ///
+    /// When it ends, or does not answer within a minute.
+    #[track_caller]
+    pub fn wait_ready(&mut self) {
         let rpc = self.rpc.clone();
         let running = &mut self.running;
         wait_until("our node answers", START_LIMIT, || {

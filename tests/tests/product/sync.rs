@@ -1,0 +1,66 @@
+//! Our node and a btcd fetch a chain from each other, and relay transactions both ways.
+
+use chainwright_tests::{Btcd, Node, NodeOptions, wait_until};
+use serde_json::json;
+
+use crate::party::{AGREE_LIMIT, Party};
+use crate::payments::{Coin, LOCKS, address, fan_out, join};
+
+/// By then btcd has witnesses and Taproot on (three periods of 144 blocks).
+const SIGNALLED_HEIGHT: u32 = 440;
+
+/// `first` makes a chain with every output type and spends them; `second` fetches it; then a transaction goes each way.
+#[track_caller]
+fn check_sync(first: &Party<'_>, second: &Party<'_>) {
+    let mined = first.generate(SIGNALLED_HEIGHT);
+    let (creating, coins) = fan_out(&Coin::mined(first, &mined[0]));
+    let created = first.send(&creating);
+    let created_in = first.generate(1).remove(0);
+    let (spending, joined) = join(&coins);
+    let spent = first.send(&spending);
+    let spent_in = first.generate(1).remove(0);
+    second.connect(first);
+    second.wait_for_best(&spent_in);
+    for (block, id) in [(&created_in, &created), (&spent_in, &spent)] {
+        let contents = second.call("getblock", json!([block, 1]));
+        assert_eq!(contents["tx"][1], json!(id), "block {block} of {}", second.name());
+    }
+    for party in [first, second] {
+        for (index, lock) in LOCKS.iter().enumerate() {
+            let coin = party.call("gettxout", json!([created, index]));
+            assert!(coin.is_null(), "{} still has the coin {lock:?}", party.name());
+        }
+        let anchor = party.call("gettxout", json!([created, LOCKS.len()]));
+        assert_eq!(anchor["scriptPubKey"]["hex"], json!("51024e73"), "{}", party.name());
+        assert!(party.call("gettxout", json!([spent, 0])).is_object(), "{}", party.name());
+    }
+    check_relay(first, second, joined);
+    check_relay(second, first, Coin::mined(first, &mined[1]));
+}
+
+/// A transaction goes into the pool of `from` and reaches `to`, which mines it.
+#[track_caller]
+fn check_relay(from: &Party<'_>, to: &Party<'_>, coin: Coin) {
+    let (transaction, _) = join(&[coin]);
+    let id = from.send(&transaction);
+    let what = format!("{id} goes from {} to {}", from.name(), to.name());
+    wait_until(&what, AGREE_LIMIT, || to.pool_has(&id));
+    let block = to.generate(1).remove(0);
+    from.wait_for_best(&block);
+    wait_until("the pool lets go of what was mined", AGREE_LIMIT, || !from.pool_has(&id));
+    assert!(from.call("gettxout", json!([id, 0])).is_object(), "{id} was mined");
+}
+
+#[test]
+fn we_sync_every_output_type_from_btcd_and_exchange_transactions() {
+    let Some(btcd) = Btcd::start_with(&address(), &[]) else { return };
+    let node = Node::start(NodeOptions::default());
+    check_sync(&Party::Btcd(&btcd), &Party::Ours(&node));
+}
+
+#[test]
+fn btcd_syncs_every_output_type_from_us_and_exchanges_transactions() {
+    let Some(btcd) = Btcd::start_with(&address(), &[]) else { return };
+    let node = Node::start(NodeOptions::default());
+    check_sync(&Party::Ours(&node), &Party::Btcd(&btcd));
+}

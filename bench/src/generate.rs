@@ -32,6 +32,9 @@ const OLD: u32 = 144;
 
 type Result<T> = core::result::Result<T, Box<dyn core::error::Error>>;
 
+/// Coins to spend, and the locks of the outputs.
+type Payment = (Vec<Coin>, Vec<(Kind, u8)>);
+
 /// Coins by the height that made them.
 type Aged = VecDeque<(u32, Vec<Coin>)>;
 
@@ -67,7 +70,7 @@ pub(crate) fn generate(file: &Path, blocks: u32, inputs: u32) -> Result<()> {
             let value = chain.tip.transactions[0].outputs()[0].value.0;
             first_coinbase = Some(Coin { outpoint, value, kind: Kind::WitnessKeyHash, key: 0 });
         }
-        if height % 50 == 0 {
+        if height.is_multiple_of(50) {
             eprintln!("{height} of {blocks} blocks, {} signed inputs", chain.signed);
         }
     }
@@ -142,7 +145,7 @@ impl Chain {
     }
 
     /// Signs on two threads.
-    fn sign_all(&mut self, groups: &[(Vec<Coin>, Vec<(Kind, u8)>)]) -> (Vec<Transaction>, Vec<Coin>) {
+    fn sign_all(&mut self, groups: &[Payment]) -> (Vec<Transaction>, Vec<Coin>) {
         self.signed += groups.iter().map(|(coins, _)| coins.len() as u64).sum::<u64>();
         let wallet = &self.wallet;
         let signed = thread::scope(|scope| {

@@ -28,6 +28,10 @@ pub trait Cell: Sized + Send + Sync + 'static {
     /// How the head is chosen.
     const CHOICE: Choice;
 
+    /// Transactions of one family (dependent on each other, directly or not) that its pool holds at most; beyond that some have to
+    /// go when a reorganisation brings them back.
+    const FAMILY_MAX: usize = usize::MAX;
+
     /// The cell with its keys, which may follow from the seed.
     fn new(seed: u64) -> Self;
 
@@ -90,6 +94,9 @@ pub trait Model<L: Ledger>: Clone + Send + 'static {
 
     /// Applies a transaction that is not in a block yet.
     fn apply_loose(&mut self, tx: &L::Tx);
+
+    /// Whether one transaction uses what the other made.
+    fn depends(&self, tx: &L::Tx, on: &L::Tx) -> bool;
 
     /// Whether a transaction can be disconnected and come back (a coinbase cannot).
     fn is_reusable(&self, tx: &L::Tx) -> bool;

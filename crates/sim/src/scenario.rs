@@ -60,7 +60,8 @@ pub fn run<C: Cell>(seed: u64) -> Result<Report, String> {
 }
 
 impl Counts {
-    fn reaches(&self, least: &Self) -> bool {
+    /// Whether this is at least as much of everything.
+    pub fn reaches(&self, least: &Self) -> bool {
         self.blocks >= least.blocks
             && self.reorganisations >= least.reorganisations
             && self.deepest >= least.deepest
@@ -86,13 +87,13 @@ impl<C: Cell> World<C> {
     }
 
     /// The node that may write: any, or the one with the key.
-    fn writer(&self, node: usize) -> usize {
+    fn writer(node: usize) -> usize {
         if C::CHOICE == Choice::Weight { node } else { 0 }
     }
 
     /// Builds, seals, checks and imports a block on a node (laws L4 and L5).
     pub(crate) fn write_block(&mut self, node: usize) -> Result<Option<BlockId>, String> {
-        let node = self.writer(node);
+        let node = Self::writer(node);
         let Some(block) = self.sealed(node)? else { return Ok(None) };
         let id = self.import_ours(node, block)?;
         if C::CHOICE == Choice::Proof {
@@ -258,7 +259,7 @@ impl<C: Cell> World<C> {
 
     /// Law L8: a mutated body is refused and the honest one accepted afterwards.
     fn mutated_body(&mut self, node: usize) -> Result<(), String> {
-        let node = self.writer(node);
+        let node = Self::writer(node);
         let Some(honest) = self.sealed(node)? else { return Ok(()) };
         let mut random = self.random.fork();
         let Some(mutated) = self.cell.mutate(&honest, &mut random) else { return Ok(()) };

@@ -405,7 +405,7 @@ impl<C: Cell> World<C> {
     }
 
     /// Law L9: what was disconnected, or waited, and still fits in the eyes of the naive model is in the pool, or the pool's
-    /// policy refuses it today.
+    /// policy refuses it today, or its family is too large for a pool.
     fn check_nothing_lost(
         &mut self,
         node: usize,
@@ -427,17 +427,22 @@ impl<C: Cell> World<C> {
             let body = published.read_block(&block.id()).map_err(|fault| fault.to_string())?;
             candidates.extend(body.iter().flat_map(|body| body.transactions().iter().cloned().map(Arc::new)));
         }
-        for tx in candidates {
+        for tx in &candidates {
             let waits = published.pool().get(&tx.id()).is_some();
-            if waits || !model.is_reusable(&tx) || !model.admits(&tx) {
+            if waits || !model.is_reusable(tx) || !model.admits(tx) {
+                continue;
+            }
+            if family_size(&model, &candidates, tx) > C::FAMILY_MAX {
                 continue;
             }
             let id = <C::Ledger as Ledger>::show_id(&tx.id().0);
-            let mut reply = life.chain.submit_dry_run(tx);
+            let mut reply = life.chain.submit_dry_run(Arc::clone(tx));
             drop(life.settle(&mut random, now_ms));
             match reply.take() {
                 Some(Err(Refusal::Policy(_))) => {}
-                verdict => return Err(format!("L9: node {node} lost transaction {id}: {verdict:?}")),
+                verdict => {
+                    return Err(format!("L9: from {old:?} to {new:?} node {node} lost {id}: {verdict:?}"));
+                }
             }
         }
         Ok(())
@@ -467,4 +472,20 @@ impl<C: Cell> World<C> {
     pub(crate) fn life(&self, node: usize) -> Option<&Life<C>> {
         self.nodes[node].life.as_ref()
     }
+}
+
+/// How many of these transactions depend on each other with `first` among them.
+fn family_size<L: Ledger, M: Model<L>>(model: &M, all: &[Arc<L::Tx>], first: &Arc<L::Tx>) -> usize {
+    let mut family = vec![Arc::clone(first)];
+    let mut at = 0;
+    while let Some(member) = family.get(at).cloned() {
+        for tx in all {
+            let related = model.depends(tx, &member) || model.depends(&member, tx);
+            if related && family.iter().all(|known| known.id() != tx.id()) {
+                family.push(Arc::clone(tx));
+            }
+        }
+        at += 1;
+    }
+    family.len()
 }

@@ -83,6 +83,10 @@ impl Model<Names> for NamesModel {
         drop(self.claim(claim));
     }
 
+    fn depends(&self, claim: &Claim, on: &Claim) -> bool {
+        claim.after == on.id().0
+    }
+
     fn is_reusable(&self, _: &Claim) -> bool {
         true
     }

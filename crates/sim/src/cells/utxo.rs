@@ -91,7 +91,7 @@ impl Keys {
                 break;
             }
             let mut coins: Vec<(OutPoint, Entry)> = Vec::new();
-            for _ in 0..1 + random.index(2) {
+            for _ in 0..=random.index(2) {
                 let (outpoint, entry) = usable[random.index(usable.len())];
                 if coins.iter().all(|(taken, _)| taken != outpoint) {
                     coins.push((*outpoint, entry.clone()));
@@ -178,6 +178,8 @@ macro_rules! shared_parts {
     () => {
         type Ledger = Utxo;
         type Model = UtxoModel;
+
+        const FAMILY_MAX: usize = 64;
 
         fn new(seed: u64) -> Self {
             Self(Keys::new(seed))

@@ -122,6 +122,10 @@ impl Model<Utxo> for UtxoModel {
         self.create(tx, self.height + 1);
     }
 
+    fn depends(&self, tx: &Transaction, on: &Transaction) -> bool {
+        tx.inputs().iter().any(|input| input.previous_output.txid == on.txid())
+    }
+
     fn is_reusable(&self, tx: &Transaction) -> bool {
         !tx.is_coinbase()
     }

@@ -123,7 +123,8 @@ fn find_tx(rpc: &mut Rpc, id: &str) -> CliResult<Value> {
 fn show_address(rpc: &mut Rpc, address: &str, is_json: bool) -> CliResult<()> {
     let known = rpc.ask("validateaddress", json!([address]))?;
     if known["isvalid"] != true {
-        return Err(CliError::usage(format!("`{address}` is no address of this chain")));
+        return Err(CliError::usage(format!("`{address}` is no address of this chain"))
+            .hint("`chainwright key new --chain NAME` makes one"));
     }
     let tip = rpc.ask("getblockcount", json!([]))?.as_u64().unwrap_or_default();
     let mut coins: BTreeMap<(String, u64), (Value, u64)> = BTreeMap::new();

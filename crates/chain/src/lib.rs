@@ -33,10 +33,11 @@ pub use jobs::{Inline, Job, Jobs, Task, Workers};
 pub use ledger::{Block, Executed, Header, Index, Ledger, NoIndex, Prepared, Transaction, View, Work};
 pub use pool::{Admission, HeadChange, Pool, PoolContext};
 pub use primitives::{BlockId, CompactTarget, Epoch, Hash, Height, Timestamp, TxId, U256, Weight};
-pub use published::{BlockInfo, Cursor, Event, EventBlock, Notice, Published, Status};
+pub use published::{Cursor, Event, EventBlock, Notice, Published};
 pub use state::{
     Change, Delta, Draft, Pin, Row, Rows, StateView, TableId, TableKind, TableSpec, Timeline, Value, Visit,
     table,
 };
 pub use store::{Bodies, Connected, Step, Store};
+pub use tree::{BlockInfo, Status};
 pub use verdict::{DecodeError, Fault, Reason, Refusal, Reject};

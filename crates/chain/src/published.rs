@@ -8,31 +8,8 @@ use std::sync::Arc;
 use futures_channel::mpsc;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
-use crate::tree::Tree;
-use crate::{BlockId, Bodies, Codec, Fault, Headers, Height, Ledger, Proof, Reason, TxId, View};
-
-/// How far a block has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// Its header is valid; no body is known.
-    Header,
-    /// Its body is stored, not executed.
-    Stored,
-    /// Executed; deferred checks are running.
-    Executed,
-    /// Everything holds.
-    Valid,
-    /// Breaks the rules, or descends from a block that does.
-    Invalid(Reason),
-}
-
-/// What is known of one block.
-pub struct BlockInfo<L: Ledger> {
-    /// The branch it ends.
-    pub headers: Headers<L>,
-    /// How far it has come.
-    pub status: Status,
-}
+use crate::tree::{BlockInfo, Tree};
+use crate::{BlockId, Bodies, Codec, Fault, Headers, Height, Ledger, Proof, TxId, View};
 
 /// Something changed; a hint to look again. Hints may be dropped when a subscriber lags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,8 +8,30 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use crate::published::{BlockInfo, Status};
 use crate::{BlockId, Headers, Ledger, Reason, Weight};
+
+/// How far a block has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Its header is valid; no body is known.
+    Header,
+    /// Its body is stored, not executed.
+    Stored,
+    /// Executed; deferred checks are running.
+    Executed,
+    /// Everything holds.
+    Valid,
+    /// Breaks the rules, or descends from a block that does.
+    Invalid(Reason),
+}
+
+/// What is known of one block.
+pub struct BlockInfo<L: Ledger> {
+    /// The branch it ends.
+    pub headers: Headers<L>,
+    /// How far it has come.
+    pub status: Status,
+}
 
 /// What the tree knows of one block.
 pub(crate) struct Entry<L: Ledger> {

@@ -189,7 +189,8 @@ impl<L: Ledger> Probe for LedgerProbe<L> {
                 id: L::show_id(&head.id().0),
                 time: head.header().time(),
             },
-            best_header: self.0.best_header().height(),
+            // Where blocks weigh nothing, no header is ever the heaviest.
+            best_header: self.0.best_header().height().max(head.height()),
             finalized: self.0.finalized().map(|block| block.height()),
             fault: self.0.fault().map(|fault| fault.to_string()),
         }

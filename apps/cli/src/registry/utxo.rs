@@ -8,7 +8,7 @@ use chainwright_node::MakeDialects;
 use chainwright_rpc::bitcoin::{BitcoinDialect, BitcoinNode};
 use chainwright_rpc::{Dialect, GenericDialect};
 use chainwright_utxo::Utxo;
-use chainwright_utxo::address::{AddressPrefixes, Destination};
+use chainwright_utxo::address::Destination;
 use chainwright_utxo::codec::put_compact_size;
 use chainwright_utxo::params::Parameters;
 use chainwright_utxo::pool::Policy;
@@ -37,17 +37,7 @@ fn payee(parameters: &Parameters, overrides: &Overrides) -> CliResult<Vec<u8>> {
     let Some(producer) = overrides.producer.as_ref().filter(|producer| !producer.address.is_empty()) else {
         return Ok(Vec::new());
     };
-    let known = &parameters.addresses;
-    let prefixes = AddressPrefixes {
-        pubkey_hash: known.pubkey_hash,
-        script_hash: known.script_hash,
-        script_hash_also: None,
-        secret_key: known.secret_key,
-        extended_public_key: known.extended_public_key,
-        extended_secret_key: known.extended_secret_key,
-        bech32: known.bech32.clone(),
-    };
-    let destination = Destination::decode(&producer.address, &prefixes).map_err(|error| {
+    let destination = Destination::decode(&producer.address, &parameters.addresses).map_err(|error| {
         CliError::usage(format!("`{}` is no address of {}: {error}", producer.address, parameters.name))
             .hint("`chainwright key new --chain NAME --out FILE` makes one")
     })?;

@@ -107,7 +107,10 @@ impl TargetSection {
         let misplaced = |key: &str, rule| {
             Err(CliError::usage(format!("pow.target.{key} does not belong to rule \"{rule}\"")))
         };
-        let missing = |key: &str| CliError::usage(format!("pow.target.{key} is missing"));
+        let missing = |key: &str| {
+            CliError::usage(format!("pow.target.{key} is missing"))
+                .hint("`chainwright spec print names-pow` shows a complete chain file")
+        };
         let above_zero = |key: &str, value: u32| match value {
             0 => Err(CliError::usage(format!("pow.target.{key} must be above 0"))),
             value => Ok(value),

@@ -122,7 +122,10 @@ impl LocalWallet {
     ) -> CliResult<Sent> {
         let parsed: Address<_> = address
             .parse()
-            .map_err(|error| CliError::usage(format!("`{address}` is no address: {error}")))?;
+            .map_err(|_| {
+                CliError::usage(format!("`{address}` is no address"))
+                    .hint("`chainwright key new --chain NAME` makes one")
+            })?;
         let recipient = parsed.require_network(self.network).map_err(|_| {
             CliError::usage(format!("{address} is no address of this chain"))
                 .hint("an address of regtest begins with bcrt1, of test networks with tb1")

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::records::Record;
 use super::{Driver, Verdict};
-use crate::published::Status;
+use crate::tree::Status;
 use crate::{
     Admission, Attributes, Block, BlockId, Candidate, Fault, Header, Headers, Jobs, Ledger, Notice, Pool,
     PoolContext, Proof, Reason, Refusal, Reject, Timestamp, Transaction, View,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::records::Record;
 use super::{Driver, Message, Verdict};
-use crate::published::Status;
+use crate::tree::Status;
 use crate::{
     Block, BlockId, Codec, Executed, Header, Headers, HeadersImported, Imported, Ledger, Notice, Prepared,
     Reject, Timestamp,

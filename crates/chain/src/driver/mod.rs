@@ -29,7 +29,7 @@ use std::sync::Arc;
 use futures_channel::oneshot;
 
 use crate::driver::pipeline::Flight;
-use crate::published::Status;
+use crate::tree::Status;
 use crate::{
     BlockId, Command, Consensus, Executed, Fault, Imported, Inbox, Ledger, Notice, Pool, Prepared, Published,
     Reason, Reject, StateView, Store, Timeline, Timestamp, View, Workers,

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::records::Record;
 use super::{Driver, Message};
-use crate::published::Status;
+use crate::tree::Status;
 use crate::{
     Block, BlockId, Codec, Delta, Executed, Fault, HeadChange, Header, Headers, Imported, Inbox, Index, Jobs,
     Ledger, Notice, Pool, Prepared, Reason, Reject, Step, Timestamp, View, Workers,

@@ -8,8 +8,8 @@ use parking_lot::{Mutex, RwLock};
 
 use super::records::Record;
 use super::{Driver, Parts};
-use crate::published::{Published, Status};
-use crate::tree::Tree;
+use crate::published::Published;
+use crate::tree::{Status, Tree};
 use crate::{
     Block, BlockId, Codec, Delta, Fault, Header, Headers, Height, Index, Ledger, StateView, Step, Timeline,
     Timestamp, View,

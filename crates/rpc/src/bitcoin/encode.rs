@@ -219,7 +219,7 @@ impl BitcoinNode {
     /// As [`BitcoinNode::script_json`], with or without the bytes themselves.
     pub(super) fn script_fields(&self, script: &[u8], with_hex: bool) -> Object {
         let mut object = Object::new();
-        let prefixes = &self.prefixes();
+        let prefixes = self.prefixes();
         put(&mut object, [("asm", asm(script, false).into()), ("desc", describe(script, prefixes).into())]);
         if with_hex {
             put(&mut object, [("hex", script.to_lower_hex_string().into())]);

@@ -59,7 +59,7 @@ pub(super) const METHODS: &[Entry] = &[
         description: "Mine to a specified descriptor and return the block hashes.",
         run: |node, call| {
             let count = call.integer(0)?.unwrap_or(0);
-            let script = script_of(call.text(1).unwrap_or_default(), &node.prefixes())?;
+            let script = script_of(call.text(1).unwrap_or_default(), node.prefixes())?;
             node.generate(call, count, &script)
         },
     },
@@ -109,7 +109,7 @@ fn generate(node: &BitcoinNode, call: &Call) -> Answer {
 
 impl BitcoinNode {
     fn address_script(&self, address: &str) -> Option<Script> {
-        Destination::decode(address, &self.prefixes()).ok().map(|destination| destination.script_pubkey())
+        Destination::decode(address, self.prefixes()).ok().map(|destination| destination.script_pubkey())
     }
 
     /// What the engine wants of the next block, for a payee.
@@ -191,7 +191,7 @@ fn strip_commitment(block: &mut Block) {
 
 fn generate_block(node: &BitcoinNode, call: &Call) -> Answer {
     let output = call.text(0).unwrap_or_default();
-    let payee = script_of(output, &node.prefixes()).ok().or_else(|| node.address_script(output));
+    let payee = script_of(output, node.prefixes()).ok().or_else(|| node.address_script(output));
     let payee = payee.ok_or_else(|| RpcError::unknown("Error: Invalid address or descriptor"))?;
     let listed = call.param(1).as_array().map(Vec::as_slice).unwrap_or_default();
     let transactions: Vec<_> =

@@ -120,17 +120,8 @@ impl BitcoinNode {
     }
 
     /// First bytes and words of this chain's addresses.
-    fn prefixes(&self) -> AddressPrefixes {
-        let known = &self.parameters().addresses;
-        AddressPrefixes {
-            pubkey_hash: known.pubkey_hash,
-            script_hash: known.script_hash,
-            script_hash_also: None,
-            secret_key: known.secret_key,
-            extended_public_key: known.extended_public_key,
-            extended_secret_key: known.extended_secret_key,
-            bech32: known.bech32.clone(),
-        }
+    fn prefixes(&self) -> &AddressPrefixes {
+        &self.parameters().addresses
     }
 
     fn tip(&self) -> Headers<Utxo> {

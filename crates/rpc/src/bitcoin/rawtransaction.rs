@@ -156,7 +156,7 @@ fn decode_script(node: &BitcoinNode, call: &Call) -> Answer {
     if !can_be_wrapped(&script) {
         return Ok(object.into());
     }
-    let prefixes = &node.prefixes();
+    let prefixes = node.prefixes();
     let p2sh = |script: &Script| {
         let destination = Destination::ScriptHash(hash160(script.as_bytes()));
         destination.encode(prefixes).unwrap_or_default()

@@ -33,7 +33,7 @@ pub(super) const METHODS: &[Entry] = &[
 fn validate_address(node: &BitcoinNode, call: &Call) -> Value {
     let prefixes = node.prefixes();
     let mut object = Object::new();
-    match Destination::decode(call.text(0).unwrap_or_default(), &prefixes) {
+    match Destination::decode(call.text(0).unwrap_or_default(), prefixes) {
         Ok(destination) => {
             let script = destination.script_pubkey().as_bytes().to_lower_hex_string();
             put(

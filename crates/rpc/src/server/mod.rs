@@ -85,7 +85,7 @@ pub enum ServerError {
     #[error(transparent)]
     Auth(#[from] AuthError),
     /// An address is taken or not ours.
-    #[error("cannot listen for RPC on {address}: {source}; choose another port with -rpcport")]
+    #[error("cannot listen for RPC on {address}: {source}")]
     Bind {
         /// The address.
         address: SocketAddr,

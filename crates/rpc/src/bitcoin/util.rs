@@ -40,7 +40,7 @@ fn validate_address(node: &BitcoinNode, call: &Call) -> Value {
                 &mut object,
                 [
                     ("isvalid", true.into()),
-                    ("address", destination.encode(&prefixes).into()),
+                    ("address", destination.encode(prefixes).into()),
                     ("scriptPubKey", script.into()),
                 ],
             );

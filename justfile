@@ -27,3 +27,14 @@ mutants *NAMES:
 # the API documentation of every crate
 docs:
     cargo doc --no-deps --workspace
+
+# the chain laws on every cell, over this many seeds
+laws SEEDS="50":
+    cargo run -p chainwright-sim --bin laws -- --seeds {{SEEDS}}
+
+# the chain that benchmarks import (once), our import, and the table of coins
+bench:
+    cargo build --release
+    test -f target/bench-chain.dat || cargo run --release -p chainwright-bench -- generate target/bench-chain.dat
+    cargo run --release -p chainwright-bench -- sync --chain target/bench-chain.dat
+    cargo run --release -p chainwright-bench-store

@@ -61,7 +61,7 @@ struct Wall {
 
 const WALLS: &[Wall] = &[
     Wall { library: "tokio", inside: &["node", "rpc", "cli"], why: "the core is synchronous" },
-    Wall { library: "axum", inside: &["rpc"], why: "one server shell" },
+    Wall { library: "hyper", inside: &["rpc"], why: "one server shell" },
     Wall { library: "serde_json", inside: &["rpc", "cli", "tests", "xtask"], why: "only the rim knows JSON" },
     Wall { library: "bitcoin", inside: &["cli"], why: "the ledger's codec and Script are our own" },
     Wall { library: "bdk_wallet", inside: &["cli"], why: "a wallet speaks RPC, it is no part of a node" },

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! # what: one sentence that names the bug
-//! # found by: cargo test -p chainwright-… [filter]
+//! # found by: cargo test -p chainwright-… [filter]      (or cargo run …: it fails by its exit code)
 //! # in ci: yes                                   (optional)
 //! ```
 //!
@@ -27,7 +27,7 @@ const TEST_TIME_MAX: Duration = Duration::from_mins(15);
 struct Mutant {
     name: String,
     what: String,
-    /// Arguments of cargo, the first of them `test`.
+    /// Arguments of cargo, the first of them `test` or `run`.
     found_by: Vec<String>,
     in_ci: bool,
     file: PathBuf,
@@ -91,12 +91,29 @@ fn parse(file: &Path, text: &str) -> Result<Mutant, String> {
     let command = field("found by").ok_or_else(|| format!("{name}: no line `# found by: cargo test …`"))?;
     let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
     match words.as_slice() {
-        [cargo, found_by @ ..] if cargo == "cargo" && found_by.first().is_some_and(|word| word == "test") => {
+        [cargo, found_by @ ..] if cargo == "cargo" && found_by.first().is_some_and(runs) => {
             let in_ci = field("in ci").is_some_and(|value| value == "yes");
             Ok(Mutant { name, what, found_by: found_by.to_vec(), in_ci, file: file.to_path_buf() })
         }
-        _ => Err(format!("{name}: `found by` must be a `cargo test …` command, got `{command}`")),
+        _ => Err(format!(
+            "{name}: `found by` must be a `cargo test …` or `cargo run …` command, got `{command}`"
+        )),
     }
+}
+
+fn runs(subcommand: &String) -> bool {
+    ["test", "run"].contains(&subcommand.as_str())
+}
+
+/// What builds all that a command runs, and runs nothing.
+fn build_of(found_by: &[String]) -> Vec<String> {
+    if found_by[0] == "run" {
+        let options = found_by[1..].iter().take_while(|word| *word != "--");
+        return std::iter::once("build".to_owned()).chain(options.cloned()).collect();
+    }
+    let mut build = found_by.to_vec();
+    build.insert(1, "--no-run".to_owned());
+    build
 }
 
 /// The copy that mutants are applied to, with a build folder of its own kept between runs.
@@ -172,9 +189,7 @@ impl Bench {
     }
 
     fn is_found(&self, mutant: &Mutant) -> Result<(), String> {
-        let mut build = mutant.found_by.clone();
-        build.insert(1, "--no-run".to_owned());
-        if !self.passes(&build)? {
+        if !self.passes(&build_of(&mutant.found_by))? {
             return Err(format!("{}: the mutant does not build", mutant.name));
         }
         if self.passes(&mutant.found_by)? {
@@ -253,6 +268,14 @@ mod tests {
         assert!(parse(file, "# what: x\ndiff").is_err());
         assert!(parse(file, "# what: x\n# found by: rm -r build\ndiff").is_err());
         assert!(parse(file, "# found by: cargo test\ndiff").is_err());
+    }
+
+    #[test]
+    fn what_is_run_is_built_first() {
+        let build =
+            |command: &str| build_of(&command.split(' ').map(str::to_owned).collect::<Vec<_>>()).join(" ");
+        assert_eq!(build("test -p a filter"), "test --no-run -p a filter");
+        assert_eq!(build("run -p a --bin b -- --cell c"), "build -p a --bin b");
     }
 
     /// A small package of its own, so that the tool itself is proven without building ours.

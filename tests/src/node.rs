@@ -42,8 +42,10 @@ impl Node {
     pub fn start(options: NodeOptions) -> Self {
         let temporary =
             options.folder.is_none().then(|| tempfile::tempdir().expect("there is a temporary folder"));
-        let kept = options.folder.or_else(|| Some(temporary.as_ref()?.path().to_path_buf()));
+        // One level below, so that the log, which lies beside the data, vanishes with it.
+        let kept = options.folder.or_else(|| Some(temporary.as_ref()?.path().join("data")));
         let folder = kept.expect("one of the two is set");
+        std::fs::create_dir_all(&folder).expect("the folder is ours");
         let (port, rpc_port) = (free_port(), free_port());
         let mut arguments = vec![
             "bitcoind".to_owned(),
@@ -75,6 +77,11 @@ impl Node {
     /// Its data directory.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.running.id()
     }
 
     /// The process: to kill it, or to read its exit status.

@@ -276,6 +276,7 @@ async fn follow<L: Ledger>(chain: ChainHandle<L>, options: NodeOptions, shutdown
     const POOL_LOOK: std::time::Duration = std::time::Duration::from_mins(10);
     let mut notices = chain.published().subscribe();
     let mut look = tokio::time::interval(POOL_LOOK);
+    let mut written = None;
     loop {
         let notice = tokio::select! {
             notice = notices.next() => notice,
@@ -286,7 +287,11 @@ async fn follow<L: Ledger>(chain: ChainHandle<L>, options: NodeOptions, shutdown
         };
         match notice {
             Some(Notice::Head(..)) => {
+                // Notices queue up while blocks come faster than lines are written; the head is the newest.
                 let head = chain.published().head().headers;
+                if written.replace(head.id()) == Some(head.id()) {
+                    continue;
+                }
                 let pool = chain.published().pool().len();
                 options.log.line(format!("UpdateTip: new {} tx={pool} in the pool", describe_head(&head)));
                 if options.stop_at_height > 0 && head.height().0 >= options.stop_at_height {

@@ -4,14 +4,11 @@
 #![expect(clippy::print_stderr, reason = "a skipped test must be seen, and so must what was measured")]
 
 mod btcctl;
-mod files;
 mod hostile;
 mod kill;
-mod mainnet;
 mod party;
 mod payments;
 mod proxy;
-mod refusals;
 mod reorg;
 mod sync;
 mod wire;

@@ -58,6 +58,19 @@ fn blocks_in_any_order_and_any_order_of_workers_end_alike() {
 }
 
 #[test]
+fn blocks_handed_in_in_order_are_answered_when_they_are_valid() {
+    let blocks = branch(&genesis(), 12, 1, 10);
+    for seed in 0..40 {
+        let mut bench = Bench::new(seed);
+        let replies: Vec<_> = blocks.iter().map(|block| bench.chain.import(block.clone())).collect();
+        bench.settle();
+        for mut reply in replies {
+            assert_eq!(reply.take(), Some(Ok(Imported::Valid)), "seed {seed}: workers finish in any order");
+        }
+    }
+}
+
+#[test]
 fn a_heavier_branch_takes_over_and_the_pool_is_told() {
     for seed in 0..20 {
         let mut bench = Bench::new(seed);

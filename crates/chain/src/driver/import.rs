@@ -89,6 +89,7 @@ impl<L: Ledger> Driver<L> {
         if let Some(executed) = executed {
             self.built.insert(id, executed);
         }
+        *self.preparing.entry(id).or_default() += 1;
         let ledger = Arc::clone(&self.parts.ledger);
         let inbox = self.parts.inbox.clone();
         self.parts.workers.spawn(Box::new(move || {
@@ -112,6 +113,7 @@ impl<L: Ledger> Driver<L> {
         reply: Verdict<Imported>,
         now: Timestamp,
     ) {
+        self.no_longer_preparing(id);
         match self.status(&id) {
             // Meanwhile the header or an ancestor fell, or the same body came twice.
             Some(Status::Invalid(reason)) => return drop(reply.send(Err(Reject::Invalid(reason)))),
@@ -130,8 +132,32 @@ impl<L: Ledger> Driver<L> {
                     self.mark_invalid(id, reason.clone());
                 }
                 drop(reply.send(Err(reject)));
+                // Descendants may have waited for this body.
+                self.advance(now);
             }
         }
+    }
+
+    fn no_longer_preparing(&mut self, id: BlockId) {
+        if let Some(count) = self.preparing.get_mut(&id) {
+            *count -= 1;
+            if *count == 0 {
+                self.preparing.remove(&id);
+            }
+        }
+    }
+
+    /// Whether the block only waits for a body that is being prepared: workers finish in any order.
+    pub(super) fn is_awaited(&self, block: &Headers<L>) -> bool {
+        /// More bodies than any machine prepares at once.
+        const REACH: usize = 64;
+        if self.preparing.is_empty() {
+            return false;
+        }
+        let tree = self.published.tree.read();
+        let unlinked = |at: &Headers<L>| tree.get(&at.id()).is_some_and(|entry| !entry.linked);
+        let way = block.down().take(REACH).take_while(unlinked);
+        way.map(|at| at.id()).any(|id| self.preparing.contains_key(&id))
     }
 
     fn store_body(&mut self, prepared: Arc<Prepared<L>>) -> Result<(), Reject> {
@@ -167,8 +193,12 @@ impl<L: Ledger> Driver<L> {
         let tree = self.published.tree.read();
         let Some(entry) = tree.get(&id) else { return };
         let leads = tree.best_candidate().is_some_and(|best| best.contains(&entry.headers));
+        let headers = entry.headers.clone();
         if entry.status == Status::Stored && !leads {
             drop(tree);
+            if self.is_awaited(&headers) {
+                return;
+            }
             self.answer(id, &Ok(Imported::Stored));
         }
     }

@@ -109,6 +109,8 @@ pub struct Driver<L: Ledger> {
     prepared: VecDeque<Arc<Prepared<L>>>,
     /// What building our own blocks gave, until they are executed.
     built: HashMap<BlockId, Executed<L>>,
+    /// Bodies the workers have, and how many of each: two may come under one id.
+    preparing: HashMap<BlockId, usize>,
     waiting: HashMap<BlockId, Vec<Verdict<Imported>>>,
     /// Finalized by the engine, not yet connected.
     finalizing: Vec<(BlockId, crate::Proof, Verdict<()>)>,

@@ -367,7 +367,8 @@ impl<L: Ledger> Driver<L> {
 
     /// Nothing is left to do: whoever still waits is answered with what is known.
     fn settle(&mut self) {
-        let waiting: Vec<_> = self.waiting.keys().copied().collect();
+        let is_idle = |id: &BlockId| self.published.headers(id).is_none_or(|block| !self.is_awaited(&block));
+        let waiting: Vec<_> = self.waiting.keys().copied().filter(is_idle).collect();
         for id in waiting {
             let verdict = match self.status(&id) {
                 Some(Status::Invalid(reason)) => Err(Reject::Invalid(reason)),

@@ -65,6 +65,7 @@ impl<L: Ledger> Driver<L> {
             flight_count: 0,
             prepared: VecDeque::new(),
             built: HashMap::new(),
+            preparing: HashMap::new(),
             waiting: HashMap::new(),
             finalizing: Vec::new(),
             settling: Vec::new(),

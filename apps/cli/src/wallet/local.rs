@@ -120,12 +120,10 @@ impl LocalWallet {
         satoshi: u64,
         fee_rate: u64,
     ) -> CliResult<Sent> {
-        let parsed: Address<_> = address
-            .parse()
-            .map_err(|_| {
-                CliError::usage(format!("`{address}` is no address"))
-                    .hint("`chainwright key new --chain NAME` makes one")
-            })?;
+        let parsed: Address<_> = address.parse().map_err(|_| {
+            CliError::usage(format!("`{address}` is no address"))
+                .hint("`chainwright key new --chain NAME` makes one")
+        })?;
         let recipient = parsed.require_network(self.network).map_err(|_| {
             CliError::usage(format!("{address} is no address of this chain"))
                 .hint("an address of regtest begins with bcrt1, of test networks with tb1")

@@ -281,6 +281,17 @@ fn inputs_and_amounts() {
 }
 
 #[test]
+fn a_coinbase_takes_the_fees_once() {
+    let (chain, fee) = (ripe(), 1000);
+    let with_reward = |more: i64| {
+        let paying = pay(&[coinbase_of(&chain, 1)], &[Amount(FIFTY.0 - fee)]);
+        remade(block_of(&chain, vec![paying]), |coinbase| coinbase.outputs[0].value.0 += more)
+    };
+    assert!(chain.check(with_reward(fee)).is_ok());
+    check_on(&chain, with_reward(fee + 1), Invalid, "bad-cb-amount");
+}
+
+#[test]
 fn scripts() {
     check_transaction("block-script-verify-flag-failed (Witness program hash mismatch)", |chain| {
         pay_with(&[coinbase_of(chain, 1)], &[FIFTY], |parts| {

@@ -1,10 +1,10 @@
 //! Our own binary, run as `chainwright bitcoind` on regtest.
 
-use crate::{Rpc, Running, chainwright, free_port, wait_until};
+use crate::{Rpc, Running, chainwright, free_port, wait_for};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -40,6 +40,20 @@ impl Node {
     /// When it does not within a minute; the message ends with its last log lines.
     #[track_caller]
     pub fn start(options: NodeOptions) -> Self {
+        Self::try_start(options).unwrap_or_else(|said| panic!("our node ended at once:\n{said}"))
+    }
+
+    /// Starts one and waits until its RPC answers.
+    ///
+    /// # Errors
+    ///
+    /// Its exit status and what it said, when it ends before.
+    ///
+    /// # Panics
+    ///
+    /// When it does neither within a minute.
+    #[track_caller]
+    pub fn try_start(options: NodeOptions) -> Result<Self, String> {
         let temporary =
             options.folder.is_none().then(|| tempfile::tempdir().expect("there is a temporary folder"));
         // One level below, so that the log, which lies beside the data, vanishes with it.
@@ -60,8 +74,10 @@ impl Node {
         let running = spawn(&arguments, &folder);
         let address = ([127, 0, 0, 1], port).into();
         let mut node = Self { running, rpc, address, arguments, folder, _temporary: temporary };
-        node.wait_ready();
-        node
+        match node.wait_ready_or_ended() {
+            None => Ok(node),
+            Some(ended) => Err(format!("{ended}\n{}", node.running.log())),
+        }
     }
 
     /// Its JSON-RPC server.
@@ -136,13 +152,19 @@ impl Node {
     /// When it ends, or does not answer within a minute.
     #[track_caller]
     pub fn wait_ready(&mut self) {
+        if let Some(ended) = self.wait_ready_or_ended() {
+            panic!("our node ended at once: {ended}\n{}", self.running.log_tail());
+        }
+    }
+
+    #[track_caller]
+    fn wait_ready_or_ended(&mut self) -> Option<ExitStatus> {
         let rpc = self.rpc.clone();
         let running = &mut self.running;
-        wait_until("our node answers", START_LIMIT, || {
-            let exited = running.exited();
-            assert!(exited.is_none(), "our node ended at once: {exited:?}\n{}", running.log_tail());
-            rpc.try_call("getblockcount", json!([])).is_ok()
-        });
+        wait_for("our node answers", START_LIMIT, || match running.exited() {
+            Some(ended) => Some(Some(ended)),
+            None => rpc.try_call("getblockcount", json!([])).is_ok().then_some(None),
+        })
     }
 }
 

@@ -103,9 +103,15 @@ fn rubbish_is_dropped_or_ignored_and_others_are_served() {
     check("a second version", &message(REGTEST, "version", &noise(90)), Fate::Ignored);
     let many = [&[0xfe], &100_000_u32.to_le_bytes()[..], &[0; 36 * 100]].concat();
     check("an inventory that is too long", &message(REGTEST, "inv", &many), Fate::Dropped);
-    check("a block that is cut off", &message(REGTEST, "block", &noise(79)), Fate::Ignored);
+    check("a block that is cut off", &message(REGTEST, "block", &noise(79)), Fate::Dropped);
     let unlinked = headers_payload([&noise(80)[..]].into_iter());
-    check("a header without work", &message(REGTEST, "headers", &unlinked), Fate::Dropped);
+    check("a header that links to nothing", &message(REGTEST, "headers", &unlinked), Fate::Ignored);
+    let mut poor = cheap_headers(1).remove(0);
+    while sha256d(&poor)[31] < 0x80 {
+        poor[76] = poor[76].wrapping_add(1);
+    }
+    let poor = headers_payload([&poor[..]].into_iter());
+    check("a header without work", &message(REGTEST, "headers", &poor), Fate::Dropped);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "a skipped test must be seen, and so must what was measured")]
 
 mod btcctl;
+mod files;
 mod hostile;
 mod kill;
 mod party;

@@ -7,6 +7,7 @@ mod btcctl;
 mod files;
 mod hostile;
 mod kill;
+mod mainnet;
 mod party;
 mod payments;
 mod proxy;

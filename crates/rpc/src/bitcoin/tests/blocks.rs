@@ -1,3 +1,5 @@
+//! What the dialect tells of blocks and of the chain, read back with other people's types.
+
 use corepc_types::v31;
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! What miners ask for: templates, submitted blocks, generated blocks.
+
 use chainwright_utxo::block::Block;
 use corepc_types::v31;
 use serde_json::{Value, json};

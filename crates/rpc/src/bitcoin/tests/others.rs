@@ -1,3 +1,5 @@
+//! Addresses, the network, help, and what belongs to no other group.
+
 use corepc_types::v31;
 use serde_json::{Value, json};
 

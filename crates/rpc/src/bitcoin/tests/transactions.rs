@@ -1,3 +1,5 @@
+//! Transactions by RPC: read, sent, tested, refused.
+
 use corepc_types::v31;
 use serde_json::{Value, json};
 

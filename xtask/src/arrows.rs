@@ -34,7 +34,8 @@ const TABLE: &[Row] = &[
     Row { name: "store", normal: &["chain"], dev: &[] },
     Row { name: "network", normal: &["chain"], dev: &[] },
     // The Bitcoin dialect speaks in blocks and transactions of the utxo ledger.
-    Row { name: "rpc", normal: &["chain", "utxo"], dev: PLUG_INS },
+    // Its tests serve a real chain on a simulated disk.
+    Row { name: "rpc", normal: &["chain", "utxo"], dev: &["pow", "solo", "utxo", "names", "store"] },
     // The shell serves what the node runs; the node implements its view of peers, time and stopping.
     Row { name: "node", normal: &["chain", "store", "network", "rpc"], dev: PLUG_INS },
     Row {
@@ -49,6 +50,9 @@ const TABLE: &[Row] = &[
     },
     // Whole-product tests start the binary; they may build transactions, never reach into a node.
     Row { name: "tests", normal: &[], dev: &["chain", "pow", "utxo"] },
+    // Benchmarks make their chain themselves and run us as a user would; only the table of coins is measured from inside.
+    Row { name: "bench", normal: &["chain", "utxo"], dev: &[] },
+    Row { name: "bench-store", normal: &["chain", "store"], dev: &[] },
     Row { name: "xtask", normal: &[], dev: &[] },
 ];
 
@@ -66,7 +70,7 @@ const WALLS: &[Wall] = &[
     Wall { library: "bitcoin", inside: &["cli"], why: "the ledger's codec and Script are our own" },
     Wall { library: "bdk_wallet", inside: &["cli"], why: "a wallet speaks RPC, it is no part of a node" },
     Wall { library: "bitcoinkernel", inside: &[], why: "it is a test oracle, never part of the product" },
-    Wall { library: "clap", inside: &["cli"], why: "only the binary reads a command line" },
+    Wall { library: "clap", inside: &["cli", "bench"], why: "only binaries read a command line" },
 ];
 
 /// Arrows of the workspace at `root` that the table does not allow.

@@ -113,6 +113,10 @@ pub(crate) struct NodeArgs {
     /// The secret key that seals the blocks of a solo chain: a file with 64 hexadecimal digits.
     #[arg(long, value_name = "FILE")]
     pub(crate) sealing_key: Option<PathBuf>,
+    /// Time between blocks this node makes, such as `2s` [default: as fast as work is found, or when a transaction
+    /// waits for the seal].
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) block_time: Option<std::time::Duration>,
     /// Print the log to standard output as well.
     #[arg(long)]
     pub(crate) print_log: bool,

@@ -31,10 +31,11 @@ pub(crate) fn rpc_server(data: &Path, bind: SocketAddr) -> ServerConfig {
 pub(crate) fn run(args: &NodeArgs, is_json: bool) -> CliResult<()> {
     let file = spec::load(&args.chain)?;
     let mut overrides = Overrides::assume(args.assumevalid.as_deref())?;
-    overrides.producer = args.mine.as_ref().map(|address| Producer { address: address.clone(), pace: None });
+    let pace = args.block_time;
+    overrides.producer = args.mine.as_ref().map(|address| Producer { address: address.clone(), pace });
     if let Some(path) = &args.sealing_key {
         overrides.sealing_secret = Some(read_sealing_key(path)?);
-        overrides.producer.get_or_insert(Producer { address: String::new(), pace: None });
+        overrides.producer.get_or_insert(Producer { address: String::new(), pace });
     }
     let cell = registry::cell(&file, &overrides)?;
     let data = args.datadir.clone().unwrap_or_else(|| default_data(&file.name).join(NODE_FOLDER));

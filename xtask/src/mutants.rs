@@ -91,7 +91,7 @@ fn parse(file: &Path, text: &str) -> Result<Mutant, String> {
     let command = field("found by").ok_or_else(|| format!("{name}: no line `# found by: cargo test …`"))?;
     let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
     match words.as_slice() {
-        [cargo, found_by @ ..] if cargo == "cargo" && found_by.first().is_some_and(runs) => {
+        [cargo, found_by @ ..] if cargo == "cargo" && found_by.first().is_some_and(|word| runs(word)) => {
             let in_ci = field("in ci").is_some_and(|value| value == "yes");
             Ok(Mutant { name, what, found_by: found_by.to_vec(), in_ci, file: file.to_path_buf() })
         }
@@ -101,8 +101,8 @@ fn parse(file: &Path, text: &str) -> Result<Mutant, String> {
     }
 }
 
-fn runs(subcommand: &String) -> bool {
-    ["test", "run"].contains(&subcommand.as_str())
+fn runs(subcommand: &str) -> bool {
+    ["test", "run"].contains(&subcommand)
 }
 
 /// What builds all that a command runs, and runs nothing.

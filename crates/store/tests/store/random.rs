@@ -62,7 +62,9 @@ fn run(acts: &[Act], seed: u64) {
             }
             Act::Sync => store.sync().expect("there is space"),
             Act::Look => {
-                pictures.push((StateView::new(TABLES, store.rows(), timeline.pin()), model.clone()));
+                let view = StateView::new(TABLES, store.rows(), timeline.pin());
+                check_picture(&view, &model);
+                pictures.push((view, model.clone()));
             }
             Act::Kill | Act::PowerCut => {
                 store.sync().expect("there is space");

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A cell is assembled here with its types and then only used through [`Cell`]. Adding a ledger or an engine is one
-//! folder, one line in [`cell`], and one function that assembles it.
+//! folder, one line in [`cell()`], and one function that assembles it.
 
 mod assembly;
 mod cell;

@@ -107,6 +107,10 @@ impl<L: Ledger> Tree<L> {
         self.finalized = Some(block);
     }
 
+    pub(crate) fn preferred(&self) -> Option<&Headers<L>> {
+        self.preferred.and_then(|id| self.get(&id)).map(|entry| &entry.headers)
+    }
+
     pub(crate) fn prefer(&mut self, id: Option<BlockId>) {
         self.preferred = id;
     }
@@ -174,7 +178,9 @@ impl<L: Ledger> Tree<L> {
                 entry.status = Status::Invalid(reason.clone());
             }
         }
-        self.find_best_header();
+        if self.is_invalid(&self.best_header.id()) {
+            self.find_best_header();
+        }
         changed
     }
 
@@ -248,12 +254,14 @@ impl<L: Ledger> Tree<L> {
         challenger.weight() > tip.weight() || (preferred && challenger.weight() >= tip.weight())
     }
 
-    /// Candidates lighter than the head will not lead again unless the head becomes invalid.
+    /// Candidates no heavier than the head will not lead again unless the head becomes invalid, or one is preferred, and that one
+    /// is looked up by itself.
     pub(crate) fn prune_candidates(&mut self, head: &Headers<L>) {
-        if let Some(entry) = self.get(&head.id()) {
-            let rank = rank(entry);
-            self.candidates = self.candidates.split_off(&rank);
-        }
+        let Some(own) = self.get(&head.id()).map(rank) else { return };
+        // Every rank of the head's weight sorts at or below this.
+        let above = (head.weight(), core::cmp::Reverse(0), BlockId([0xff; 32]));
+        self.candidates = self.candidates.split_off(&above);
+        self.candidates.insert(own);
     }
 
     /// Refills the candidates after a head was lost.

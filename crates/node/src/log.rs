@@ -42,7 +42,6 @@ impl Log {
     }
 
     /// Writes one line.
-    #[expect(clippy::print_stdout, reason = "-printtoconsole asks for it")]
     pub fn line(&self, text: impl AsRef<str>) {
         let line = format!("{} {}\n", date_time(WallClock::real()), text.as_ref());
         if let Some((_, file)) = &self.0.file {
@@ -50,7 +49,8 @@ impl Log {
             let _ = file.lock().write_all(line.as_bytes());
         }
         if self.0.is_printed {
-            print!("{line}");
+            // A reader that has gone away (`| head`) is no reason to panic.
+            let _ = std::io::stdout().lock().write_all(line.as_bytes());
         }
     }
 

@@ -325,7 +325,7 @@ impl<C: Cell> World<C> {
             self.perform(node, output)?;
         }
         if !heads.is_empty() {
-            self.head_moved(node, &pool_before)?;
+            self.head_moved(node, heads.len(), &pool_before)?;
         }
         self.schedule(node);
         Ok(())
@@ -381,6 +381,7 @@ impl<C: Cell> World<C> {
     fn head_moved(
         &mut self,
         node: usize,
+        moves: usize,
         pool_before: &[Arc<<C::Ledger as Ledger>::Tx>],
     ) -> Result<(), String> {
         let Some(life) = &self.nodes[node].life else { return Ok(()) };
@@ -396,7 +397,10 @@ impl<C: Cell> World<C> {
         if depth > 0 {
             self.counts.reorganisations += 1;
             self.counts.deepest = self.counts.deepest.max(depth);
-            self.check_nothing_lost(node, (&old, &new), pool_before, &model)?;
+            // Of several moves at once only the last picture is left: what did not fit in between may fit now.
+            if moves == 1 {
+                self.check_nothing_lost(node, (&old, &new), pool_before, &model)?;
+            }
         }
         if depth > 0 || self.random.percent(10) {
             model.compare(&view).map_err(|error| format!("node {node} at {}: {error}", new.height()))?;

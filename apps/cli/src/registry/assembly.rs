@@ -132,6 +132,10 @@ impl<L: Ledger> Consensus<L> for AssumesAll<L> {
         self.0.check_header(header, parent, now)
     }
 
+    fn check_seal(&self, header: &L::Header) -> Result<(), Reject> {
+        self.0.check_seal(header)
+    }
+
     fn weight(&self, header: &L::Header) -> Weight {
         self.0.weight(header)
     }

@@ -80,11 +80,8 @@ impl<L: Ledger> Driver<L> {
             None | Some(Status::Header) => drop(reply.send(Err(Reject::MissingParent(id)))),
             Some(Status::Invalid(reason)) => drop(reply.send(Err(Reject::Invalid(reason)))),
             Some(_) => {
-                let mut tree = self.published.tree.write();
-                tree.prefer(Some(id));
-                tree.refill_candidates();
-                drop(tree);
-                self.settling.push(reply);
+                self.published.tree.write().prefer(Some(id));
+                self.settling.push((Some(id), reply));
                 self.advance(now);
             }
         }
@@ -104,12 +101,19 @@ impl<L: Ledger> Driver<L> {
             Ok(block) => block,
             Err(reject) => return drop(reply.send(Err(reject))),
         };
-        if !self.head.headers.contains(&block) {
+        if !self.is_followed(&block) {
             self.published.tree.write().prefer(Some(id));
         }
         self.finalizing.push((id, proof, reply));
         self.finalize_connected();
         self.advance(now);
+    }
+
+    /// Whether the pipeline or the engine's last choice leads through a block already.
+    fn is_followed(&self, block: &Headers<L>) -> bool {
+        let tip = self.flights.back().map_or(&self.head, |flight| &flight.view);
+        let tree = self.published.tree.read();
+        tip.headers.contains(block) || tree.preferred().is_some_and(|preferred| preferred.contains(block))
     }
 
     fn check_finalize(&self, id: BlockId, proof: &Proof) -> Result<Headers<L>, Reject> {
@@ -160,7 +164,7 @@ impl<L: Ledger> Driver<L> {
         }
         self.mark_invalid(id, Reason::new("invalidated-by-operator"));
         self.published.tree.write().refill_candidates();
-        self.settling.push(reply);
+        self.settling.push((None, reply));
         self.advance(now);
     }
 
@@ -188,7 +192,7 @@ impl<L: Ledger> Driver<L> {
         tree.reconsider(id, |id| bodies.has_body(id));
         tree.refill_candidates();
         drop(tree);
-        self.settling.push(reply);
+        self.settling.push((None, reply));
         self.advance(now);
     }
 }

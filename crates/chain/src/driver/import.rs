@@ -165,27 +165,35 @@ impl<L: Ledger> Driver<L> {
         let headers = self.published.headers(&id).ok_or(Reject::MissingParent(id))?;
         let parent = headers.parent().ok_or_else(|| Reject::invalid("second-genesis"))?;
         self.parts.ledger.check_body(&prepared, &parent)?;
-        self.parts.store.put_body(id, headers.height(), &prepared.block.to_bytes())?;
+        let bytes = prepared.block.to_bytes();
+        self.parts.store.put_body(id, headers.height(), &bytes)?;
         self.published.tree.write().body_stored(id);
-        self.make_room();
-        self.prepared.push_back(prepared);
+        self.keep_prepared(prepared, bytes.len());
         Ok(())
     }
 
-    /// Keeps the number of prepared blocks bounded: what is needed last, or was passed by, is read back if it ever counts.
-    fn make_room(&mut self) {
-        if self.prepared.len() < self.parts.limits.prepared_blocks_max {
-            return;
-        }
+    /// Keeps a prepared block for its execution, within limits: what is needed last, or was passed by, is read back if it ever
+    /// counts.
+    fn keep_prepared(&mut self, prepared: Arc<Prepared<L>>, bytes: usize) {
+        self.prepared_bytes += bytes;
+        self.prepared.insert(prepared.id, (bytes, prepared));
         let head = self.head.headers.height();
-        let distance = |block: &Arc<Prepared<L>>| {
-            let height = self.published.headers(&block.id).map_or(head, |headers| headers.height());
-            if height > head { height.above(head) } else { u32::MAX }
-        };
-        let farthest = (0..self.prepared.len()).max_by_key(|&at| distance(&self.prepared[at]));
-        if let Some(at) = farthest {
-            self.prepared.remove(at);
+        while self.prepared.len() > self.parts.limits.prepared_blocks_max
+            || self.prepared_bytes > self.parts.limits.prepared_bytes_max
+        {
+            let distance = |id: &BlockId| {
+                let height = self.published.headers(id).map_or(head, |headers| headers.height());
+                (if height > head { height.above(head) } else { u32::MAX }, *id)
+            };
+            let Some((_, farthest)) = self.prepared.keys().map(distance).max() else { return };
+            self.forget_prepared(&farthest);
         }
+    }
+
+    pub(super) fn forget_prepared(&mut self, id: &BlockId) -> Option<Arc<Prepared<L>>> {
+        let (bytes, prepared) = self.prepared.remove(id)?;
+        self.prepared_bytes -= bytes;
+        Some(prepared)
     }
 
     /// Answers a stored block that does not lead, so that nobody waits for an execution that may never come.

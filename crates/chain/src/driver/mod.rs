@@ -68,11 +68,18 @@ pub struct Limits {
     pub unproven_bytes_max: usize,
     /// Prepared blocks that wait in memory for execution; further ones are read back from the disk.
     pub prepared_blocks_max: usize,
+    /// Encoded bytes of such blocks; more than what peers may send ahead.
+    pub prepared_bytes_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { unproven_blocks_max: 12, unproven_bytes_max: 64 << 20, prepared_blocks_max: 64 }
+        Self {
+            unproven_blocks_max: 12,
+            unproven_bytes_max: 64 << 20,
+            prepared_blocks_max: 1024,
+            prepared_bytes_max: 96 << 20,
+        }
     }
 }
 
@@ -105,8 +112,9 @@ pub struct Driver<L: Ledger> {
     base: View<L>,
     flights: VecDeque<Flight<L>>,
     flight_count: u64,
-    /// Blocks on their way to execution, oldest first.
-    prepared: VecDeque<Arc<Prepared<L>>>,
+    /// Blocks on their way to execution, with their encoded length in bytes.
+    prepared: HashMap<BlockId, (usize, Arc<Prepared<L>>)>,
+    prepared_bytes: usize,
     /// What building our own blocks gave, until they are executed.
     built: HashMap<BlockId, Executed<L>>,
     /// Bodies the workers have, and how many of each: two may come under one id.
@@ -114,8 +122,8 @@ pub struct Driver<L: Ledger> {
     waiting: HashMap<BlockId, Vec<Verdict<Imported>>>,
     /// Finalized by the engine, not yet connected.
     finalizing: Vec<(BlockId, crate::Proof, Verdict<()>)>,
-    /// Answered when there is nothing left to do.
-    settling: Vec<Verdict<()>>,
+    /// Answered when there is nothing left to do; with an error if the block they ask for has fallen.
+    settling: Vec<(Option<BlockId>, Verdict<()>)>,
     index: L::Index,
     maintaining: bool,
     /// A fault stopped the pipeline; the next message tries again.

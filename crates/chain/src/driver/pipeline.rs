@@ -65,10 +65,13 @@ impl<L: Ledger> Driver<L> {
             Ok(()) => {}
             Err(fault) => {
                 self.note_fault(&fault);
-                for (_, replies) in core::mem::take(&mut self.waiting) {
-                    for reply in replies {
-                        drop(reply.send(Err(Reject::Fault(fault.clone()))));
-                    }
+                for reply in core::mem::take(&mut self.waiting).into_values().flatten() {
+                    drop(reply.send(Err(Reject::Fault(fault.clone()))));
+                }
+                let settling = core::mem::take(&mut self.settling).into_iter().map(|(_, reply)| reply);
+                let finalizing = core::mem::take(&mut self.finalizing).into_iter().map(|(_, _, reply)| reply);
+                for reply in settling.chain(finalizing) {
+                    drop(reply.send(Err(Reject::Fault(fault.clone()))));
                 }
             }
         }
@@ -95,7 +98,8 @@ impl<L: Ledger> Driver<L> {
     }
 
     fn is_full(&self) -> bool {
-        let unproven = self.flights.iter().filter(|flight| !flight.proven);
+        // What is proven behind something unproven cannot leave either.
+        let unproven = self.flights.iter().skip_while(|flight| flight.proven);
         let (count, bytes) = unproven
             .fold((0, 0), |(count, bytes), flight| (count + 1, bytes + flight.executed.delta.memory()));
         count >= self.parts.limits.unproven_blocks_max || bytes >= self.parts.limits.unproven_bytes_max
@@ -142,8 +146,8 @@ impl<L: Ledger> Driver<L> {
 
     /// Takes a block from memory, or reads and prepares it again.
     fn take_prepared(&mut self, id: BlockId) -> Result<Arc<Prepared<L>>, Fault> {
-        if let Some(at) = self.prepared.iter().position(|block| block.id == id) {
-            return Ok(self.prepared.remove(at).expect("the position was just found"));
+        if let Some(prepared) = self.forget_prepared(&id) {
+            return Ok(prepared);
         }
         let missing = || Fault::new(format!("the body of block {} is not stored", L::show_id(&id.0)));
         let block = self.published.read_block(&id)?.ok_or_else(missing)?;
@@ -223,14 +227,19 @@ impl<L: Ledger> Driver<L> {
         delta: &Delta,
     ) -> Result<Option<crate::Hash>, Fault> {
         let mut way: Vec<Delta> = Vec::new();
-        if !parent.contains(&self.base.headers) {
-            return Err(Fault::new("roots are computed on the pipeline's branch alone"));
-        }
-        for block in self.head.headers.down().take_while(|block| !self.base.headers.contains(block)) {
+        let fork = self.head.headers.fork_point(parent);
+        for block in self.head.headers.down().take_while(|block| block.height() > fork.height()) {
             way.push(self.delta_of(&block.id())?.inverse());
         }
-        let flights = self.flights.iter().filter(|flight| parent.contains(&flight.view.headers));
-        way.extend(flights.map(|flight| flight.executed.delta.clone()));
+        let mut forth: Vec<_> = parent.down().take_while(|block| block.height() > fork.height()).collect();
+        forth.reverse();
+        for block in forth {
+            let flight = self.flights.iter().find(|flight| flight.prepared.id == block.id());
+            way.push(
+                flight
+                    .map_or_else(|| self.delta_of(&block.id()), |flight| Ok(flight.executed.delta.clone()))?,
+            );
+        }
         way.push(delta.clone());
         for delta in &way {
             self.index.follow(delta);
@@ -264,11 +273,14 @@ impl<L: Ledger> Driver<L> {
         self.published.tree.write().invalidate(id, &reason);
         let tree = self.published.tree.read();
         self.flights.retain(|flight| !tree.is_invalid(&flight.prepared.id));
-        self.prepared.retain(|block| !tree.is_invalid(&block.id));
+        let spoilt: Vec<_> = self.prepared.keys().copied().filter(|id| tree.is_invalid(id)).collect();
         let fallen: Vec<_> = self.waiting.keys().copied().filter(|id| tree.is_invalid(id)).collect();
         let finalizing = core::mem::take(&mut self.finalizing);
         let (lost, kept) = finalizing.into_iter().partition(|(id, _, _)| tree.is_invalid(id));
         drop(tree);
+        for id in spoilt {
+            self.forget_prepared(&id);
+        }
         self.finalizing = kept;
         for id in fallen {
             self.answer(id, &Err(Reject::Invalid(reason.clone())));
@@ -288,8 +300,8 @@ impl<L: Ledger> Driver<L> {
             let extends = end.contains(head);
             // A head that fell is left once its whole replacement is proven: in between the pool would forget what fits neither
             // here nor there, but does fit in the end.
-            let replaced = tree.best_candidate().is_none_or(|best| best.id() == end.id());
-            let fell = tree.is_invalid(&head.id()) && replaced;
+            let fell =
+                tree.is_invalid(&head.id()) && tree.best_candidate().is_none_or(|best| best.id() == end.id());
             end.id() != head.id() && (extends || fell || tree.leads(&end, head))
         };
         if due { self.commit(count, &end, now) } else { Ok(()) }
@@ -310,6 +322,8 @@ impl<L: Ledger> Driver<L> {
             self.index.follow(&step.delta);
         }
         self.flights.drain(..count);
+        self.built
+            .retain(|id, _| self.published.headers(id).is_some_and(|block| block.height() > end.height()));
         self.head = View { headers: end.clone(), state: self.rows_view() };
         self.base = self.head.clone();
         self.rebase_flights();
@@ -351,6 +365,8 @@ impl<L: Ledger> Driver<L> {
         let change = HeadChange { disconnected: left, connected: joining, head: &self.head, now };
         let told = self.published.pool.write().head_changed(&self.parts.ledger, &change);
         if let Err(fault) = told {
+            // It stopped half-way: an empty pool is poorer than a wrong one, and right.
+            *self.published.pool.write() = L::Pool::default();
             self.note_fault(&fault);
         }
     }
@@ -361,7 +377,6 @@ impl<L: Ledger> Driver<L> {
             tree.prune_candidates(&self.head.headers);
         }
         *self.published.head.write() = self.head.clone();
-        *self.published.fault.lock() = None;
         self.published.notify(Notice::Head(self.head.headers.id(), self.head.headers.height()));
     }
 
@@ -377,8 +392,12 @@ impl<L: Ledger> Driver<L> {
             };
             self.answer(id, &verdict);
         }
-        for reply in self.settling.drain(..) {
-            drop(reply.send(Ok(())));
+        for (id, reply) in core::mem::take(&mut self.settling) {
+            let verdict = match id.and_then(|id| self.status(&id)) {
+                Some(Status::Invalid(reason)) => Err(Reject::Invalid(reason)),
+                _ => Ok(()),
+            };
+            drop(reply.send(verdict));
         }
     }
 }

@@ -163,7 +163,8 @@ impl<L: Ledger> Protocol<L> {
 
     /// Whether more bytes of this peer may be read now; `false` for peers that are gone.
     pub fn wants_bytes(&self, peer: PeerId) -> bool {
-        self.peers.get(&peer).is_some_and(|peer| !peer.is_blocked())
+        let congestion = self.parameters.policy.send_queue_max;
+        self.peers.get(&peer).is_some_and(|peer| !peer.is_blocked() && !peer.is_congested(congestion))
     }
 
     /// The address book, to be saved by the owner.

@@ -117,6 +117,8 @@ impl<L: Ledger> PeersThread<L> {
                 self.connections.insert(peer, (connection, local));
                 self.held_back.insert(peer);
                 self.feed(Input::Connected { peer, address, kind });
+                // From now on the protocol counts what waits in the send queue.
+                self.feed(Input::Waiting { peer, bytes: 0 });
             }
             Event::Input(input) => self.feed(input),
             Event::Ask(question) => {

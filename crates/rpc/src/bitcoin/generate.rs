@@ -174,8 +174,14 @@ impl BitcoinNode {
 
 /// Waits until a block of our own has been taken.
 fn accepted(import: Reply<Result<Imported, Reject>>) -> Result<(), RpcError> {
-    let refused = |_| RpcError::new(code::INTERNAL_ERROR, "ProcessNewBlock, block not accepted");
-    import.wait()?.map(drop).map_err(refused)
+    match import.wait()? {
+        // It is built on the head: where blocks have a weight it leads.
+        Ok(Imported::Stored) => {
+            Err(RpcError::misc("blocks of this chain are made by its engine, not by request"))
+        }
+        Ok(Imported::Valid | Imported::Known) => Ok(()),
+        Err(_) => Err(RpcError::new(code::INTERNAL_ERROR, "ProcessNewBlock, block not accepted")),
+    }
 }
 
 /// Takes the output and the witness of a commitment out of the coinbase.

@@ -58,7 +58,7 @@ pub(crate) struct DevArgs {
     /// A preset's name or a chain file.
     #[arg(long, default_value = "bitcoin-regtest", value_name = "NAME|FILE")]
     pub(crate) chain: String,
-    /// Where the network lives [default: `./chainwright-data/<chain>`].
+    /// Where the network lives (default: `./chainwright-data/<chain>`).
     #[arg(long, value_name = "DIR")]
     pub(crate) datadir: Option<PathBuf>,
     /// How many nodes, connected to each other.
@@ -77,7 +77,7 @@ pub(crate) struct NodeArgs {
     /// A preset's name or a chain file.
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) chain: String,
-    /// Where the node's files live [default: `./chainwright-data/<chain>/node`].
+    /// Where the node's files live (default: `./chainwright-data/<chain>/node`).
     #[arg(long, value_name = "DIR")]
     pub(crate) datadir: Option<PathBuf>,
     /// Listen for peers here [default: 127.0.0.1 and the chain's port].
@@ -194,7 +194,7 @@ pub(crate) struct ImportArgs {
     /// A preset's name or a chain file.
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) chain: String,
-    /// The node's data directory [default: `./chainwright-data/<chain>/node`].
+    /// The node's data directory (default: `./chainwright-data/<chain>/node`).
     #[arg(long, value_name = "DIR")]
     pub(crate) datadir: Option<PathBuf>,
     /// Take the scripts of this block and all before it as checked: an id, `all` or `none` [default: the chain file's].
@@ -212,7 +212,7 @@ pub(crate) struct ExportArgs {
     /// A preset's name or a chain file.
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) chain: String,
-    /// The node's data directory [default: `./chainwright-data/<chain>/node`].
+    /// The node's data directory (default: `./chainwright-data/<chain>/node`).
     #[arg(long, value_name = "DIR")]
     pub(crate) datadir: Option<PathBuf>,
     /// The first height.

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chainwright_node::{Log, PeerOptions, Shutdown, StartError};
+use chainwright_store::OpenError;
 use serde_json::json;
 
 use crate::args::DevArgs;
@@ -147,7 +148,7 @@ impl Network {
         let any = SocketAddr::new(LOOPBACK, 0);
         let started = match try_start(peers, rpc)? {
             // Somebody was faster with a port that was free a moment ago.
-            Err(StartError::Rpc(_) | StartError::Fault(_)) => try_start(any, any)?,
+            Err(StartError::Rpc(_) | StartError::Fault(_)) => once_unlocked(|| try_start(any, any))?,
             other => other,
         };
         let node = started.map_err(|error| in_use_hint(with_hint(&error)))?;
@@ -335,4 +336,20 @@ fn free_or_any(port: u16) -> SocketAddr {
         Ok(_) => wanted,
         Err(_) => SocketAddr::new(LOOPBACK, 0),
     }
+}
+
+/// Starts a node once the attempt before it has let go of the data directory, which may take a moment.
+fn once_unlocked<T>(
+    start: impl Fn() -> CliResult<Result<T, StartError>>,
+) -> CliResult<Result<T, StartError>> {
+    const ATTEMPTS: u32 = 50;
+    for _ in 0..ATTEMPTS {
+        match start()? {
+            Err(StartError::Store(OpenError::Locked { .. })) => {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            other => return Ok(other),
+        }
+    }
+    start()
 }

@@ -48,10 +48,21 @@ fn main() -> ExitCode {
         return bitcoind::run(arguments);
     }
     let command_line = CommandLine::parse();
+    hear_warnings(std::io::stderr);
     match run(command_line.command, command_line.json) {
         Ok(()) => ExitCode::from(EXIT_OK),
         Err(error) => error.report(command_line.json),
     }
+}
+
+/// Where libraries and the store tell what went wrong and was mended.
+pub(crate) fn hear_warnings<W>(writer: W)
+where
+    W: for<'w> tracing_subscriber::fmt::MakeWriter<'w> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_ansi(false);
+    // A second caller in one process keeps the first one's choice.
+    let _ = lines.without_time().with_target(false).with_writer(writer).try_init();
 }
 
 fn run(command: Command, is_json: bool) -> CliResult<()> {

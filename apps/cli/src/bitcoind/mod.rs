@@ -9,7 +9,7 @@ mod settings;
 
 use std::process::ExitCode;
 
-use chainwright_node::{Shutdown, StartError};
+use chainwright_node::{Log, Shutdown, StartError};
 use chainwright_store::OpenError;
 
 use crate::error::{CliError, CliResult, EXIT_FAILED, EXIT_OK};
@@ -58,6 +58,8 @@ fn try_run(arguments: Vec<String>) -> Result<(), String> {
 
 fn serve(settings: Settings) -> Result<(), String> {
     let log = &settings.log;
+    let heard = log.clone();
+    crate::hear_warnings(move || LogLines(heard.clone()));
     log.line(VERSION);
     log.line(format!("Using data directory {}", settings.data.display()));
     for warning in &settings.warnings {
@@ -87,6 +89,20 @@ fn serve(settings: Settings) -> Result<(), String> {
         }
         stopped
     })
+}
+
+/// Takes whole lines for the log: standard error stays empty.
+struct LogLines(Log);
+
+impl std::io::Write for LogLines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.line(String::from_utf8_lossy(bytes).trim_end());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A start error as Bitcoin Core says it, where it has words for it.

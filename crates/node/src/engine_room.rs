@@ -16,7 +16,7 @@ use chainwright_chain::{
 };
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use crate::shutdown::Shutdown;
+use crate::shutdown::{PanicGuard, Shutdown};
 
 /// What reaches the thread.
 enum Letter<L: Ledger> {
@@ -112,7 +112,7 @@ fn serve<L: Ledger>(
     shutdown: &Shutdown,
 ) {
     let published = driver.published();
-    let _guard = PanicGuard(shutdown);
+    let _guard = PanicGuard::new(shutdown, "the driver");
     for letter in inbox {
         match letter {
             Letter::Message(message) => driver.handle(message, clock.now()),
@@ -135,15 +135,4 @@ fn stopped_by_fault<L: Ledger>(published: &Published<L>, shutdown: &Shutdown) ->
         shutdown.fail(fault.to_string());
         true
     })
-}
-
-/// A driver that panics must not leave a node that looks alive.
-struct PanicGuard<'a>(&'a Shutdown);
-
-impl Drop for PanicGuard<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.fail("the driver panicked; this is a bug, please report it with the lines above");
-        }
-    }
 }

@@ -26,7 +26,7 @@ use crate::engine_room::{ChainParts, EngineRoom};
 use crate::host::NodeHost;
 use crate::log::{Log, date_time};
 use crate::peers::{PeerOptions, PeerSetup, Peers};
-use crate::shutdown::Shutdown;
+use crate::shutdown::{PanicGuard, Shutdown};
 use crate::workers::WorkerThreads;
 use crate::{load_pool, save_pool};
 
@@ -165,6 +165,7 @@ impl<L: Ledger> Node<L> {
             consensus: parts.consensus,
             clock: Arc::clone(&clock),
             log: options.log.clone(),
+            shutdown: shutdown.clone(),
             seed: random_seed()?,
         };
         let peers = Arc::new(Peers::start(setup, options.peers.clone()).await?);
@@ -266,6 +267,7 @@ fn restore_pool<L: Ledger>(chain: &ChainHandle<L>, data: &Path, log: &Log) {
 
 /// Runs the engine until the chain stops.
 async fn drive<L: Ledger>(consensus: Arc<dyn Consensus<L>>, chain: ChainHandle<L>, shutdown: Shutdown) {
+    let _guard = PanicGuard::new(&shutdown, "the engine");
     if let Err(fault) = consensus.run(chain).await {
         shutdown.fail(fault.to_string());
     }

@@ -75,3 +75,26 @@ impl Default for Shutdown {
         Self::new()
     }
 }
+
+/// A part that panics must not leave a node that looks alive: while the thread unwinds, it stops the node.
+pub(crate) struct PanicGuard {
+    shutdown: Shutdown,
+    part: &'static str,
+}
+
+impl PanicGuard {
+    /// Watches over the rest of the scope, which runs `part`.
+    pub(crate) fn new(shutdown: &Shutdown, part: &'static str) -> Self {
+        Self { shutdown: shutdown.clone(), part }
+    }
+}
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let part = self.part;
+            self.shutdown
+                .fail(format!("{part} panicked; this is a bug, please report it with the lines above"));
+        }
+    }
+}

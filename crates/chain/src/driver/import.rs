@@ -27,6 +27,7 @@ impl<L: Ledger> Driver<L> {
             match self.accept_header(header, now) {
                 Ok(accepted) => last = accepted.id(),
                 Err(reject) => {
+                    self.note_if_fault(&reject);
                     result = Err(reject);
                     break;
                 }
@@ -80,7 +81,10 @@ impl<L: Ledger> Driver<L> {
         self.notice_best_header(&best);
         let headers = match accepted {
             Ok(headers) => headers,
-            Err(reject) => return drop(reply.send(Err(reject))),
+            Err(reject) => {
+                self.note_if_fault(&reject);
+                return drop(reply.send(Err(reject)));
+            }
         };
         let id = headers.id();
         if self.status(&id) != Some(Status::Header) {
@@ -128,6 +132,7 @@ impl<L: Ledger> Driver<L> {
             }
             Err(reject) => {
                 self.built.remove(&id);
+                self.note_if_fault(&reject);
                 if let Reject::Invalid(reason) = &reject {
                     self.mark_invalid(id, reason.clone());
                 }
@@ -135,6 +140,12 @@ impl<L: Ledger> Driver<L> {
                 // Descendants may have waited for this body.
                 self.advance(now);
             }
+        }
+    }
+
+    fn note_if_fault(&self, reject: &Reject) {
+        if let Reject::Fault(fault) = reject {
+            self.note_fault(fault);
         }
     }
 

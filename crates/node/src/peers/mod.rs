@@ -28,6 +28,7 @@ use tokio::runtime::Handle;
 
 use crate::clock::WallClock;
 use crate::log::Log;
+use crate::shutdown::{PanicGuard, Shutdown};
 use net_time::NetTime;
 use socket::Connection;
 use thread::{Event, PeersThread};
@@ -66,6 +67,8 @@ pub struct PeerSetup<L: Ledger> {
     pub clock: Arc<WallClock>,
     /// Where connections and farewells are written down.
     pub log: Log,
+    /// Told when the thread that owns the protocol panics.
+    pub shutdown: Shutdown,
     /// Randomness for everything that must not be predictable.
     pub seed: [u8; 32],
 }
@@ -158,13 +161,16 @@ impl<L: Ledger> Peers<L> {
             tasks.push(tokio::spawn(ask_seeds(events.clone(), options.seeds, default_port)));
         }
         let time = NetTime::new(Arc::clone(&setup.clock));
-        let (chain, log) = (setup.chain.clone(), setup.log.clone());
+        let (chain, log, shutdown) = (setup.chain.clone(), setup.log.clone(), setup.shutdown.clone());
         let make = move |now| {
             let PeerSetup { parameters, chain, consensus, seed, .. } = setup;
             let published = Arc::clone(chain.published());
             Protocol::new(Setup { parameters, published, consensus, book, seed }, now)
         };
-        let run = move || PeersThread::new(make, time, (gate, chain), (options.book, log)).run(&inbox);
+        let run = move || {
+            let _guard = PanicGuard::new(&shutdown, "the peers' thread");
+            PeersThread::new(make, time, (gate, chain), (options.book, log)).run(&inbox);
+        };
         let thread = std::thread::Builder::new().name("peers".to_owned()).spawn(run)?;
         let (thread, tasks) = (Mutex::new(Some(thread)), Mutex::new(tasks));
         Ok(Self { events, thread, listening, default_port, runtime, tasks })

@@ -160,8 +160,8 @@ impl<L: Ledger> Driver<L> {
 
     /// Whether the block only waits for a body that is being prepared: workers finish in any order.
     pub(super) fn is_awaited(&self, block: &Headers<L>) -> bool {
-        /// More bodies than any machine prepares at once.
-        const REACH: usize = 64;
+        /// More bodies than anybody hands in ahead. A thread that is held up may be passed by hundreds of small ones.
+        const REACH: usize = 4096;
         if self.preparing.is_empty() {
             return false;
         }

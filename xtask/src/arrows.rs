@@ -21,8 +21,20 @@ struct Row {
 }
 
 const PLUG_INS: &[&str] = &["pow", "solo", "utxo", "names"];
-const ALL: &[&str] =
-    &["chain", "pow", "solo", "names", "utxo", "store", "network", "rpc", "node", "sim", "cli"];
+const ALL: &[&str] = &[
+    "chain",
+    "pow",
+    "solo",
+    "names",
+    "utxo",
+    "store",
+    "network",
+    "rpc",
+    "rpc-bitcoin",
+    "node",
+    "sim",
+    "cli",
+];
 
 const TABLE: &[Row] = &[
     Row { name: "chain", normal: &[], dev: &[] },
@@ -33,9 +45,10 @@ const TABLE: &[Row] = &[
     Row { name: "utxo", normal: &["chain"], dev: &[] },
     Row { name: "store", normal: &["chain"], dev: &[] },
     Row { name: "network", normal: &["chain"], dev: &[] },
-    // The Bitcoin dialect speaks in blocks and transactions of the utxo ledger.
-    // Its tests serve a real chain on a simulated disk.
-    Row { name: "rpc", normal: &["chain", "utxo"], dev: &["pow", "solo", "utxo", "names", "store"] },
+    // The server shell knows no ledger: a dialect that does is a crate of its own.
+    Row { name: "rpc", normal: &["chain"], dev: &[] },
+    // Blocks and transactions of the utxo ledger in Bitcoin's words; its tests serve a real chain on a simulated disk.
+    Row { name: "rpc-bitcoin", normal: &["chain", "rpc", "utxo"], dev: &["pow", "store"] },
     // The shell serves what the node runs; the node implements its view of peers, time and stopping.
     Row { name: "node", normal: &["chain", "store", "network", "rpc"], dev: PLUG_INS },
     Row {
@@ -45,7 +58,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         name: "cli",
-        normal: &["chain", "pow", "solo", "names", "utxo", "store", "network", "rpc", "node"],
+        normal: &["chain", "pow", "solo", "names", "utxo", "store", "network", "rpc", "rpc-bitcoin", "node"],
         dev: ALL,
     },
     // Whole-product tests start the binary; they may build transactions, never reach into a node.
@@ -66,7 +79,11 @@ struct Wall {
 const WALLS: &[Wall] = &[
     Wall { library: "tokio", inside: &["node", "rpc", "cli"], why: "the core is synchronous" },
     Wall { library: "hyper", inside: &["rpc"], why: "one server shell" },
-    Wall { library: "serde_json", inside: &["rpc", "cli", "tests", "xtask"], why: "only the rim knows JSON" },
+    Wall {
+        library: "serde_json",
+        inside: &["rpc", "rpc-bitcoin", "cli", "tests", "xtask"],
+        why: "only the rim knows JSON",
+    },
     Wall { library: "bitcoin", inside: &["cli"], why: "the ledger's codec and Script are our own" },
     Wall { library: "bdk_wallet", inside: &["cli"], why: "a wallet speaks RPC, it is no part of a node" },
     Wall { library: "bitcoinkernel", inside: &[], why: "it is a test oracle, never part of the product" },

@@ -13,10 +13,9 @@
 //! - handlers run beside the asynchronous threads, so many at once and so many waiting as configured, never more;
 //! - secrets are neither logged nor kept in clear.
 //!
-//! Start reading at [`Server::start`], then [`Dialect`], then [`bitcoin::BitcoinDialect`].
+//! Start reading at [`Server::start`], then [`Dialect`]; the smallest one is [`GenericDialect`].
 
 mod auth;
-pub mod bitcoin;
 mod dialect;
 mod error;
 mod generic;
@@ -24,17 +23,18 @@ mod host;
 mod jsonrpc;
 mod method;
 mod metrics;
-mod number;
 mod probe;
 mod server;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use auth::{AuthConfig, AuthError, COOKIE_USER, IpRange};
 pub use dialect::Dialect;
 pub use error::{Answer, RpcError, code};
 pub use generic::GenericDialect;
 pub use host::{AddNode, AddedNode, ConnectionType, Host, HostError, NetworkTotals, PeerInfo, PeerSelector};
-pub use method::{Call, Handler, Kind, Method, Parameter};
-pub use probe::{ChainFigures, EventDetail, EventLine, EventsError, HeadInfo, LedgerProbe, Probe};
+pub use method::{Call, Handler, Kind, Method, Parameter, integer, not_of_type};
+pub use probe::{
+    ChainFigures, EventDetail, EventLine, EventsError, HeadInfo, LedgerProbe, Probe, read_hex, read_id,
+};
 pub use server::{Server, ServerConfig, ServerError, ServerParts};

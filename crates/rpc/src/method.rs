@@ -332,7 +332,7 @@ impl Call {
 ///
 /// # Errors
 /// Bitcoin Core's words: `JSON integer out of range`, or the types that differ.
-pub(crate) fn integer<T: TryFrom<i64>>(value: &Value) -> Result<T, RpcError> {
+pub fn integer<T: TryFrom<i64>>(value: &Value) -> Result<T, RpcError> {
     let out_of_range = || RpcError::misc("JSON integer out of range");
     match value {
         Value::Number(number) => {
@@ -343,7 +343,7 @@ pub(crate) fn integer<T: TryFrom<i64>>(value: &Value) -> Result<T, RpcError> {
 }
 
 /// The error of a value that has another type than its place.
-pub(crate) fn not_of_type(value: &Value, expected: &str) -> RpcError {
+pub fn not_of_type(value: &Value, expected: &str) -> RpcError {
     RpcError::new(
         code::TYPE_ERROR,
         format!("JSON value of type {} is not of expected type {expected}", type_name(value)),

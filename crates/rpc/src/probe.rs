@@ -169,7 +169,7 @@ impl<L: Ledger> LedgerProbe<L> {
 }
 
 /// An id as people write it, back to its bytes: hex in one of the two orders, whichever the ledger shows.
-pub(crate) fn read_id<L: Ledger>(text: &str) -> Option<[u8; 32]> {
+pub fn read_id<L: Ledger>(text: &str) -> Option<[u8; 32]> {
     let text = text.strip_prefix("0x").unwrap_or(text).to_ascii_lowercase();
     let mut bytes = hex_conservative::decode_to_array::<32>(&text).ok()?;
     let shows = |bytes: &[u8; 32]| L::show_id(bytes).trim_start_matches("0x").eq_ignore_ascii_case(&text);
@@ -222,6 +222,6 @@ impl<L: Ledger> Probe for LedgerProbe<L> {
 }
 
 /// Bytes from hex, for handlers that take blocks and transactions.
-pub(crate) fn read_hex(text: &str) -> Option<Bytes> {
+pub fn read_hex(text: &str) -> Option<Bytes> {
     hex_conservative::decode_to_vec(text).ok().map(Bytes::from)
 }

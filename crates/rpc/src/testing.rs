@@ -12,16 +12,21 @@ use crate::host::{AddNode, AddedNode, Host, HostError, NetworkTotals, PeerInfo, 
 
 /// A node without a network.
 #[derive(Default)]
-pub(crate) struct TestHost {
-    pub(crate) peers: Mutex<Vec<PeerInfo>>,
-    pub(crate) added: Mutex<Vec<AddedNode>>,
-    pub(crate) mock_time: Mutex<Option<Timestamp>>,
-    pub(crate) stopped: AtomicBool,
-    pub(crate) network_paused: AtomicBool,
+pub struct TestHost {
+    /// What [`Host::peers`] tells.
+    pub peers: Mutex<Vec<PeerInfo>>,
+    /// What was added.
+    pub added: Mutex<Vec<AddedNode>>,
+    /// The mocked time.
+    pub mock_time: Mutex<Option<Timestamp>>,
+    /// Whether it was asked to stop.
+    pub stopped: AtomicBool,
+    /// Whether it talks to nobody.
+    pub network_paused: AtomicBool,
 }
 
 /// The time of a host whose clock nobody mocked.
-pub(crate) const TEST_NOW: Timestamp = Timestamp(1_700_000_000);
+pub const TEST_NOW: Timestamp = Timestamp(1_700_000_000);
 
 impl Host for TestHost {
     fn peers(&self) -> Vec<PeerInfo> {

@@ -13,6 +13,7 @@ mod generate;
 mod mempool;
 mod mining;
 mod network;
+mod number;
 mod rawtransaction;
 mod submit;
 mod template;
@@ -29,10 +30,7 @@ use chainwright_utxo::hash::{BlockHash, Txid};
 use chainwright_utxo::params::Parameters;
 use chainwright_utxo::script::Script;
 
-use crate::dialect::Dialect;
-use crate::error::{Answer, RpcError, code};
-use crate::host::Host;
-use crate::method::{Call, Method, Parameter, not_of_type};
+use chainwright_rpc::{Answer, Call, Dialect, Host, Method, Parameter, RpcError, code, not_of_type};
 
 /// What the dialect speaks for.
 pub struct BitcoinNode {
@@ -184,7 +182,7 @@ fn amount_param(call: &Call, at: usize) -> Result<Option<i64>, RpcError> {
         Value::String(text) => text.clone(),
         _ => return Err(RpcError::wrong_type("Amount is not a number or string")),
     };
-    let amount = crate::number::parse_fixed_point(&text, 8);
+    let amount = number::parse_fixed_point(&text, 8);
     let amount = amount.ok_or_else(|| RpcError::wrong_type("Invalid amount"))?;
     if !chainwright_utxo::amount::Amount(amount).is_money() {
         return Err(RpcError::wrong_type("Amount out of range"));

@@ -4,11 +4,11 @@ use chainwright_utxo::address::Destination;
 use hex_conservative::DisplayHex as _;
 use serde_json::{Value, json};
 
-use super::encode::{Object, put};
-use super::{BitcoinNode, Entry};
-use crate::method::{Call, Kind, Parameter};
+use crate::encode::{Object, put};
+use crate::{BitcoinNode, Entry};
+use chainwright_rpc::{Call, Kind, Parameter};
 
-pub(super) const METHODS: &[Entry] = &[
+pub(crate) const METHODS: &[Entry] = &[
     Entry {
         category: "util",
         name: "validateaddress",

@@ -10,12 +10,11 @@ use chainwright_utxo::script::{Flags, ITEM_SIZE_MAX, Script, transaction_sigop_c
 use chainwright_utxo::tx::{OutPoint, Transaction, TxOut};
 use serde_json::{Value, json};
 
-use super::encode::{Object, put};
-use super::rawtransaction::decode_transaction;
-use super::{BitcoinNode, Entry, amount_param, show_txid};
-use crate::error::{Answer, RpcError, code};
-use crate::method::{Call, Kind, Parameter, not_of_type};
+use crate::encode::{Object, put};
 use crate::number::amount;
+use crate::rawtransaction::decode_transaction;
+use crate::{BitcoinNode, Entry, amount_param, show_txid};
+use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError, code, not_of_type};
 
 const FEE_RATE_MAX: Parameter = Parameter::optional(
     "maxfeerate",
@@ -24,7 +23,7 @@ const FEE_RATE_MAX: Parameter = Parameter::optional(
     "Reject transactions whose fee rate is higher than the specified value, expressed in BTC/kvB.\nFee rates larger than 1BTC/kvB are rejected.\nSet to 0 to accept any fee rate.",
 );
 
-pub(super) const METHODS: &[Entry] = &[
+pub(crate) const METHODS: &[Entry] = &[
     Entry {
         category: "rawtransactions",
         name: "sendrawtransaction",

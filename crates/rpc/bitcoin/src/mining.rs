@@ -8,17 +8,15 @@ use chainwright_utxo::tx::{Transaction, Witness};
 use hex_conservative::DisplayHex as _;
 use serde_json::{Value, json};
 
-use super::encode::{Object, difficulty, hex32, put, target};
-use super::generate::block_id;
-use super::rawtransaction::decode_block;
-use super::{BitcoinNode, Entry, at_height, reject_word};
-use crate::error::{Answer, RpcError, code};
-use crate::method::{Call, Kind, Parameter};
+use crate::encode::{Object, difficulty, hex32, put, target};
+use crate::generate::block_id;
 use crate::number::{amount, double};
-use crate::probe::read_hex;
+use crate::rawtransaction::decode_block;
+use crate::{BitcoinNode, Entry, at_height, reject_word};
 use chainwright_chain::Pool as _;
+use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError, code, read_hex};
 
-pub(super) const METHODS: &[Entry] = &[
+pub(crate) const METHODS: &[Entry] = &[
     Entry {
         category: "mining",
         name: "getmininginfo",
@@ -137,7 +135,7 @@ fn hash_rate_between(end: &Headers<Utxo>, lookup: u32) -> Value {
 
 /// Gives the coinbase the witness its commitment needs, if the miner left it out
 /// (Bitcoin Core `UpdateUncommittedBlockStructures`).
-pub(super) fn complete_witness(block: &mut Block) {
+pub(crate) fn complete_witness(block: &mut Block) {
     if block.witness_commitment_index().is_none() {
         return;
     }

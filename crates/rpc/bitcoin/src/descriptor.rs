@@ -4,8 +4,7 @@ use chainwright_utxo::address::{AddressPrefixes, Destination};
 use chainwright_utxo::script::{Script, Template, classify};
 use hex_conservative::DisplayHex as _;
 
-use crate::error::RpcError;
-use crate::probe::read_hex;
+use chainwright_rpc::{RpcError, read_hex};
 
 const INPUT_CHARACTERS: &str =
     "0123456789()[],'/*abcdefgh@:$%{}IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~ijklmnopqrstuvwxyzABCDEFGH`#\"\\ ";
@@ -14,7 +13,7 @@ const GENERATORS: [u64; 5] = [0xf5_dee5_1989, 0xa9_fdca_3312, 0x1b_ab10_e32d, 0x
 const CHECKSUM_LENGTH: usize = 8;
 
 /// The descriptor of a script nobody told anything about (Bitcoin Core `InferDescriptor`), with its checksum.
-pub(super) fn describe(script: &[u8], prefixes: &AddressPrefixes) -> String {
+pub(crate) fn describe(script: &[u8], prefixes: &AddressPrefixes) -> String {
     let body = describe_plain(script, prefixes);
     let checksum = checksum(&body).expect("bodies are made of the characters that checksums take");
     format!("{body}#{checksum}")
@@ -84,7 +83,7 @@ fn step(state: u64, value: u64) -> u64 {
 
 /// The script of a descriptor that names one without deriving keys: `raw(HEX)`, `addr(ADDRESS)`, `pk(KEY)`,
 /// `pkh(KEY)`, `wpkh(KEY)`, `rawtr(KEY)`; the checksum may be left out.
-pub(super) fn script_of(descriptor: &str, prefixes: &AddressPrefixes) -> Result<Script, RpcError> {
+pub(crate) fn script_of(descriptor: &str, prefixes: &AddressPrefixes) -> Result<Script, RpcError> {
     let body = match descriptor.split_once('#') {
         Some((body, given)) => {
             check_checksum(body, given)?;

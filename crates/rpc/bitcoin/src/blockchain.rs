@@ -8,13 +8,12 @@ use chainwright_utxo::script::Flags;
 use hex_conservative::DisplayHex as _;
 use serde_json::{Value, json};
 
-use super::encode::{Object, difficulty, hex32, put, target};
-use super::{BitcoinNode, Entry, at_height, hash_param, show_block, verbosity_param};
-use crate::error::{Answer, RpcError};
-use crate::method::{Call, Kind, Parameter};
+use crate::encode::{Object, difficulty, hex32, put, target};
 use crate::number::double;
+use crate::{BitcoinNode, Entry, at_height, hash_param, show_block, verbosity_param};
+use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError};
 
-pub(super) const METHODS: &[Entry] = &[
+pub(crate) const METHODS: &[Entry] = &[
     Entry {
         category: "blockchain",
         name: "getblockchaininfo",

@@ -11,21 +11,21 @@ use chainwright_utxo::tx::{OutPoint, Transaction, TxIn, TxOut};
 use hex_conservative::DisplayHex as _;
 use serde_json::{Map, Value, json};
 
-use super::descriptor::describe;
-use super::{BitcoinNode, show_block, show_txid};
-use crate::error::RpcError;
+use crate::descriptor::describe;
 use crate::number::{amount, double};
+use crate::{BitcoinNode, show_block, show_txid};
+use chainwright_rpc::{Answer, RpcError};
 
 /// A JSON object whose fields keep their order.
-pub(super) type Object = Map<String, Value>;
+pub(crate) type Object = Map<String, Value>;
 
 /// Puts fields into an object, in order.
-pub(super) fn put<const N: usize>(object: &mut Object, fields: [(&str, Value); N]) {
+pub(crate) fn put<const N: usize>(object: &mut Object, fields: [(&str, Value); N]) {
     object.extend(fields.into_iter().map(|(key, value)| (key.to_owned(), value)));
 }
 
 /// How often a target is harder than the easiest one (Bitcoin Core `GetDifficulty`).
-pub(super) fn difficulty(bits: u32) -> f64 {
+pub(crate) fn difficulty(bits: u32) -> f64 {
     let exponent = (bits >> 24) as i32;
     let mantissa = f64::from(bits & 0x00ff_ffff);
     // Powers of two are exact, so that one multiplication equals Core's loop.
@@ -33,7 +33,7 @@ pub(super) fn difficulty(bits: u32) -> f64 {
 }
 
 /// The target that compact bits stand for, in hex; zero for what is none.
-pub(super) fn target(bits: u32) -> String {
+pub(crate) fn target(bits: u32) -> String {
     let exponent = bits >> 24;
     let mantissa = U256::from(bits & 0x007f_ffff);
     let target = match exponent {
@@ -45,12 +45,12 @@ pub(super) fn target(bits: u32) -> String {
 }
 
 /// 32-bit numbers as eight hex digits.
-pub(super) fn hex32(number: u32) -> String {
+pub(crate) fn hex32(number: u32) -> String {
     format!("{number:08x}")
 }
 
 /// The block after `block` on the branch of `tip`, and how deep `block` lies (−1 beside the branch).
-pub(super) fn next_and_depth(tip: &Headers<Utxo>, block: &Headers<Utxo>) -> (Option<Headers<Utxo>>, i64) {
+pub(crate) fn next_and_depth(tip: &Headers<Utxo>, block: &Headers<Utxo>) -> (Option<Headers<Utxo>>, i64) {
     if !tip.contains(block) {
         return (None, -1);
     }
@@ -60,7 +60,7 @@ pub(super) fn next_and_depth(tip: &Headers<Utxo>, block: &Headers<Utxo>) -> (Opt
 
 impl BitcoinNode {
     /// Bitcoin Core's `blockheaderToJSON`. `transactions` is how many the block has, 0 if its body is unknown.
-    pub(super) fn header_json(tip: &Headers<Utxo>, block: &Headers<Utxo>, transactions: usize) -> Object {
+    pub(crate) fn header_json(tip: &Headers<Utxo>, block: &Headers<Utxo>, transactions: usize) -> Object {
         let header = block.header();
         let (next, confirmations) = next_and_depth(tip, block);
         let mut object = Object::new();
@@ -93,7 +93,7 @@ impl BitcoinNode {
     }
 
     /// Bitcoin Core's `blockToJSON`; `verbosity` 1 shows ids, 2 transactions, 3 also what they spend.
-    pub(super) fn block_json(&self, headers: &Headers<Utxo>, block: &Block, verbosity: i64) -> Answer {
+    pub(crate) fn block_json(&self, headers: &Headers<Utxo>, block: &Block, verbosity: i64) -> Answer {
         let mut object = Self::header_json(&self.tip(), headers, block.transactions.len());
         put(
             &mut object,
@@ -122,7 +122,7 @@ impl BitcoinNode {
     }
 
     /// What a block spent, if it was ever connected.
-    pub(super) fn undo<'b>(
+    pub(crate) fn undo<'b>(
         &self,
         headers: &Headers<Utxo>,
         block: &'b Block,
@@ -133,7 +133,7 @@ impl BitcoinNode {
     }
 
     /// Bitcoin Core's `TxToUniv` without block and hex. With `undo` fees are shown, and on wish what is spent.
-    pub(super) fn transaction_json(
+    pub(crate) fn transaction_json(
         &self,
         tx: &Transaction,
         undo: Option<&Undo<'_>>,
@@ -212,12 +212,12 @@ impl BitcoinNode {
     }
 
     /// An output's script (Bitcoin Core `ScriptToUniv`).
-    pub(super) fn script_json(&self, script: &[u8]) -> Value {
+    pub(crate) fn script_json(&self, script: &[u8]) -> Value {
         Value::Object(self.script_fields(script, true))
     }
 
     /// As [`BitcoinNode::script_json`], with or without the bytes themselves.
-    pub(super) fn script_fields(&self, script: &[u8], with_hex: bool) -> Object {
+    pub(crate) fn script_fields(&self, script: &[u8], with_hex: bool) -> Object {
         let mut object = Object::new();
         let prefixes = self.prefixes();
         put(&mut object, [("asm", asm(script, false).into()), ("desc", describe(script, prefixes).into())]);
@@ -235,8 +235,6 @@ impl BitcoinNode {
     }
 }
 
-use crate::error::Answer;
-
 /// Bitcoin Core's `coinbaseTxToJSON`.
 fn coinbase_json(tx: &Transaction) -> Value {
     let mut object = Object::new();
@@ -252,7 +250,7 @@ fn coinbase_json(tx: &Transaction) -> Value {
 }
 
 /// What a connected block spent: coins of earlier blocks from its delta, its own from its transactions.
-pub(super) struct Undo<'b> {
+pub(crate) struct Undo<'b> {
     delta: Delta,
     block: &'b Block,
     height: u32,
@@ -272,7 +270,7 @@ impl Undo<'_> {
 }
 
 /// A transaction's id in hex that a person wrote.
-pub(super) fn txid(bytes: [u8; 32]) -> Txid {
+pub(crate) fn txid(bytes: [u8; 32]) -> Txid {
     Txid(bytes)
 }
 

@@ -12,18 +12,17 @@ use chainwright_utxo::tx::{Transaction, Witness};
 use hex_conservative::DisplayHex as _;
 use serde_json::Value;
 
-use super::descriptor::script_of;
-use super::encode::{Object, put, txid};
-use super::rawtransaction::decode_transaction;
-use super::{BitcoinNode, Entry, parse_hash, reject_text};
-use crate::error::{Answer, RpcError, code};
-use crate::method::{Call, Kind, Parameter, not_of_type};
+use crate::descriptor::script_of;
+use crate::encode::{Object, put, txid};
+use crate::rawtransaction::decode_transaction;
+use crate::{BitcoinNode, Entry, parse_hash, reject_text};
+use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError, code, not_of_type};
 
 const TRIES_MAX: Parameter =
     Parameter::optional("maxtries", Kind::Number, "1000000", "How many iterations to try.");
 const BLOCK_COUNT: &str = "How many blocks are generated.";
 
-pub(super) const METHODS: &[Entry] = &[
+pub(crate) const METHODS: &[Entry] = &[
     Entry {
         category: "hidden",
         name: "generatetoaddress",
@@ -113,7 +112,7 @@ impl BitcoinNode {
     }
 
     /// What the engine wants of the next block, for a payee.
-    pub(super) fn attributes(&self, payee: &Script) -> Attributes {
+    pub(crate) fn attributes(&self, payee: &Script) -> Attributes {
         let mut attributes = self.consensus.attributes(&self.tip(), self.host.now());
         attributes.payee = payee.as_bytes().to_vec();
         attributes
@@ -222,9 +221,9 @@ fn generate_block(node: &BitcoinNode, call: &Call) -> Answer {
 }
 
 /// The id of a block as the chain's core writes it.
-pub(super) fn block_id(hash: BlockHash) -> BlockId {
+pub(crate) fn block_id(hash: BlockHash) -> BlockId {
     BlockId(hash.0)
 }
 
 /// The type of the head everything here builds on.
-pub(super) type Head = chainwright_chain::View<Utxo>;
+pub(crate) type Head = chainwright_chain::View<Utxo>;

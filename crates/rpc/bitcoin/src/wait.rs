@@ -6,9 +6,8 @@ use chainwright_chain::Headers;
 use chainwright_utxo::Utxo;
 use serde_json::{Value, json};
 
-use super::{BitcoinNode, Entry, hash_param, show_block};
-use crate::error::{Answer, RpcError};
-use crate::method::{Call, Kind, Parameter};
+use crate::{BitcoinNode, Entry, hash_param, show_block};
+use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError};
 
 const TIMEOUT: Parameter = Parameter::optional(
     "timeout",
@@ -17,7 +16,7 @@ const TIMEOUT: Parameter = Parameter::optional(
     "Time in milliseconds to wait for a response. 0 indicates no timeout.",
 );
 
-pub(super) const METHODS: &[Entry] = &[
+pub(crate) const METHODS: &[Entry] = &[
     Entry {
         category: "blockchain",
         name: "waitfornewblock",
@@ -59,7 +58,7 @@ fn timeout_param(call: &Call, at: usize) -> Result<Option<Duration>, RpcError> {
 
 impl BitcoinNode {
     /// Waits until the tip pleases, the time is over, or the server stops. What the tip is then.
-    pub(super) fn wait_for_tip(
+    pub(crate) fn wait_for_tip(
         &self,
         call: &Call,
         timeout: Option<Duration>,

@@ -13,14 +13,13 @@ use chainwright_utxo::rules::SIGOP_COST_MAX;
 use hex_conservative::DisplayHex as _;
 use serde_json::{Value, json};
 
-use super::encode::{Object, hex32, put, target};
-use super::generate::{Head, block_id};
-use super::rawtransaction::decode_block;
-use super::{BitcoinNode, Entry, parse_hash, reject_text, reject_word, show_block, show_txid};
-use crate::error::{Answer, RpcError, code};
-use crate::method::{Call, Kind, Parameter, not_of_type};
+use crate::encode::{Object, hex32, put, target};
+use crate::generate::{Head, block_id};
+use crate::rawtransaction::decode_block;
+use crate::{BitcoinNode, Entry, parse_hash, reject_text, reject_word, show_block, show_txid};
+use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError, code, not_of_type};
 
-pub(super) const METHODS: &[Entry] = &[Entry {
+pub(crate) const METHODS: &[Entry] = &[Entry {
     category: "mining",
     name: "getblocktemplate",
     parameters: &[Parameter::required(

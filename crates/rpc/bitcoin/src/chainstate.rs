@@ -8,13 +8,12 @@ use chainwright_utxo::statistics::{CoinsHash, statistics};
 use chainwright_utxo::tx::OutPoint;
 use serde_json::{Value, json};
 
-use super::encode::{Object, put, txid};
-use super::{BitcoinNode, Entry, hash_param, reject_text, show_block};
-use crate::error::{Answer, RpcError, code};
-use crate::method::{Call, Kind, Parameter};
+use crate::encode::{Object, put, txid};
 use crate::number::amount;
+use crate::{BitcoinNode, Entry, hash_param, reject_text, show_block};
+use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError, code};
 
-pub(super) const METHODS: &[Entry] = &[
+pub(crate) const METHODS: &[Entry] = &[
     Entry {
         category: "blockchain",
         name: "gettxout",

@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::encode::{Object, put};
-use super::{BitcoinNode, Entry};
-use crate::error::{Answer, RpcError, code};
-use crate::host::{AddNode, HostError, PeerInfo, PeerSelector};
-use crate::method::{Call, Kind, Method, Parameter};
+use crate::encode::{Object, put};
 use crate::number::{amount, double};
+use crate::{BitcoinNode, Entry};
+use chainwright_rpc::{
+    AddNode, Answer, Call, HostError, Kind, Method, Parameter, PeerInfo, PeerSelector, RpcError, code,
+};
 
-pub(super) const METHODS: &[Entry] = &[
+pub(crate) const METHODS: &[Entry] = &[
     Entry {
         category: "network",
         name: "getnetworkinfo",

@@ -9,13 +9,11 @@ use chainwright_utxo::script::{ITEM_SIZE_MAX, Script, Template, classify};
 use chainwright_utxo::tx::Transaction;
 use hex_conservative::DisplayHex as _;
 
-use super::encode::{Object, put, txid};
-use super::{BitcoinNode, Entry, hash_param, show_block, verbosity_param};
-use crate::error::{Answer, RpcError};
-use crate::method::{Call, Kind, Parameter};
-use crate::probe::read_hex;
+use crate::encode::{Object, put, txid};
+use crate::{BitcoinNode, Entry, hash_param, show_block, verbosity_param};
+use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError, read_hex};
 
-pub(super) const METHODS: &[Entry] = &[
+pub(crate) const METHODS: &[Entry] = &[
     Entry {
         category: "rawtransactions",
         name: "getrawtransaction",
@@ -64,7 +62,7 @@ const USE_WALLET: &str = "Use gettransaction for wallet transactions.";
 
 /// A transaction with or without witnesses (Bitcoin Core `DecodeTx`): as it stands if that gives a plausible one, else the
 /// way it was before witnesses.
-pub(super) fn decode_transaction(hex: &str) -> Option<Transaction> {
+pub(crate) fn decode_transaction(hex: &str) -> Option<Transaction> {
     let bytes = read_hex(hex)?;
     if let Ok(tx) = Transaction::decode(bytes.clone()) {
         return Some(tx);
@@ -131,7 +129,7 @@ impl BitcoinNode {
     }
 
     /// Whether a block's verdict is known to be good.
-    pub(super) fn is_valid(status: &Status) -> bool {
+    pub(crate) fn is_valid(status: &Status) -> bool {
         matches!(status, Status::Valid | Status::Executed)
     }
 }
@@ -214,7 +212,7 @@ fn witness_form(script: &Script) -> Option<Script> {
 }
 
 /// A block in hex.
-pub(super) fn decode_block(hex: &str) -> Result<chainwright_utxo::block::Block, RpcError> {
+pub(crate) fn decode_block(hex: &str) -> Result<chainwright_utxo::block::Block, RpcError> {
     let bytes: Option<Bytes> = read_hex(hex);
     let block = bytes.and_then(|bytes| chainwright_utxo::block::Block::decode(bytes).ok());
     block.ok_or_else(|| RpcError::undecodable("Block decode failed"))

@@ -6,11 +6,10 @@ use chainwright_utxo::pool::{EntryInfo, TransactionPool};
 use chainwright_utxo::tx::OutPoint;
 use serde_json::{Value, json};
 
-use super::encode::{Object, put, txid};
-use super::{BitcoinNode, Entry, hash_param, parse_hash, show_txid};
-use crate::error::{Answer, RpcError};
-use crate::method::{Call, Kind, Parameter, integer};
+use crate::encode::{Object, put, txid};
 use crate::number::amount;
+use crate::{BitcoinNode, Entry, hash_param, parse_hash, show_txid};
+use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError, integer};
 
 const TXID: Parameter = Parameter::required("txid", Kind::Hex, "The transaction id (must be in mempool)");
 const VERBOSE: Parameter = Parameter::optional(
@@ -20,7 +19,7 @@ const VERBOSE: Parameter = Parameter::optional(
     "True for a json object, false for array of transaction ids",
 );
 
-pub(super) const METHODS: &[Entry] = &[
+pub(crate) const METHODS: &[Entry] = &[
     Entry {
         category: "blockchain",
         name: "getmempoolinfo",

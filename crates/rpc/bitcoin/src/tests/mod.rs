@@ -30,10 +30,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{BitcoinDialect, BitcoinNode};
-use crate::dialect::Dialect as _;
-use crate::error::Answer;
-use crate::method::{Call, Method};
-use crate::testing::{TEST_NOW, TestHost};
+use chainwright_rpc::Answer;
+use chainwright_rpc::Dialect as _;
+use chainwright_rpc::testing::{TEST_NOW, TestHost};
+use chainwright_rpc::{Call, Method};
 
 /// A script anybody can satisfy, behind a hash so that it is standard.
 const ANYBODY: [u8; 1] = [OP_1];
@@ -42,7 +42,7 @@ struct TestClock(Arc<TestHost>);
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        crate::host::Host::now(self.0.as_ref())
+        chainwright_rpc::Host::now(self.0.as_ref())
     }
 
     fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
@@ -105,7 +105,7 @@ impl TestNode {
         let clock = Arc::clone(&host);
         let thread = std::thread::spawn(move || {
             while let Ok(Some(message)) = incoming.recv() {
-                driver.handle(message, crate::host::Host::now(clock.as_ref()));
+                driver.handle(message, chainwright_rpc::Host::now(clock.as_ref()));
             }
         });
         let dialect = BitcoinDialect::new(BitcoinNode {

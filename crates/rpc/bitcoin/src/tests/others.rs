@@ -4,9 +4,9 @@ use corepc_types::v31;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::generic::GenericDialect;
-use crate::host::{ConnectionType, PeerInfo};
-use crate::probe::{EventDetail, EventsError, LedgerProbe, Probe as _};
+use chainwright_rpc::GenericDialect;
+use chainwright_rpc::{ConnectionType, PeerInfo};
+use chainwright_rpc::{EventDetail, EventsError, LedgerProbe, Probe as _};
 
 fn peer() -> PeerInfo {
     PeerInfo {

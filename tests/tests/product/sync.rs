@@ -1,5 +1,7 @@
 //! Our node and a btcd fetch a chain from each other, and relay transactions both ways.
 
+use std::time::Duration;
+
 use chainwright_tests::{Btcd, Node, NodeOptions, wait_until};
 use serde_json::json;
 
@@ -63,4 +65,38 @@ fn btcd_syncs_every_output_type_from_us_and_exchanges_transactions() {
     let Some(btcd) = Btcd::start_with(&address(), &[]) else { return };
     let node = Node::start(NodeOptions::default());
     check_sync(&Party::Ours(&node), &Party::Btcd(&btcd));
+}
+
+/// A btcd without a chain answers no question for headers, and does not say so; it announces what it mines afterwards.
+#[track_caller]
+fn check_empty_btcd(btcd: &Party<'_>, ours: &Party<'_>, dials: impl Fn()) {
+    dials();
+    let connected = || ours.call("getpeerinfo", json!([])).as_array().is_some_and(|peers| peers.len() == 1);
+    wait_until("the handshake", AGREE_LIMIT, connected);
+    let answered = || {
+        let peer = &ours.call("getpeerinfo", json!([]))[0];
+        let is_asked = peer["bytessent_per_msg"]["getheaders"].is_u64();
+        assert!(peer["bytesrecv_per_msg"]["headers"].is_null(), "btcd is in sync at once: {peer}");
+        is_asked
+    };
+    wait_until("our first question", AGREE_LIMIT, answered);
+    let mined = btcd.generate(3).remove(2);
+    let limit = Duration::from_secs(30);
+    wait_until("we follow an announcement", limit, || ours.best() == mined);
+    let back = ours.generate(1).remove(0);
+    btcd.wait_for_best(&back);
+}
+
+#[test]
+fn an_empty_btcd_that_dials_our_empty_node_is_asked_again_once_it_mines() {
+    let node = Node::start(NodeOptions::default());
+    let Some(btcd) = Btcd::start_with(&address(), &[]) else { return };
+    check_empty_btcd(&Party::Btcd(&btcd), &Party::Ours(&node), || btcd.connect(node.address()));
+}
+
+#[test]
+fn an_empty_btcd_that_our_empty_node_dials_is_asked_again_once_it_mines() {
+    let node = Node::start(NodeOptions::default());
+    let Some(btcd) = Btcd::start_with(&address(), &[]) else { return };
+    check_empty_btcd(&Party::Btcd(&btcd), &Party::Ours(&node), || node.connect(btcd.address()));
 }

@@ -55,7 +55,7 @@ impl<L: Ledger> Protocol<L> {
     fn announced_unknown_block(&mut self, id: PeerId) {
         let syncing = self.peers.get(&id).is_some_and(|peer| peer.headers.started);
         if syncing || !self.initial_download || self.may_sync_from(id) {
-            self.ask_headers_from_best(id);
+            self.ask_for_news(id);
         }
     }
 

@@ -10,12 +10,16 @@ use chainwright_chain::{
     BlockId, Codec, Header, Headers, HeadersImported, Ledger, Reject, Status, U256, Weight,
 };
 
+use super::peer::Peer;
 use super::presync::{Presync, Step};
 use super::{ConnectionKind, Farewell, HOUR, MINUTE, PeerId, Pending, Protocol, SECOND, Token};
 use crate::message::{HEADERS_MAX, Locate, Message};
 
 /// How long an unanswered `getheaders` keeps us from asking again.
 const RESPONSE_TIME: u64 = 2 * MINUTE;
+/// A peer that announces a block we do not know can answer now, whatever it did before: it is asked again after this long,
+/// then after twice as long each time.
+const NEWS_PAUSE: u64 = 5 * SECOND;
 /// Patience with the first peer asked for headers: a base and some time for each expected header.
 const SYNC_BASE: u64 = 15 * MINUTE;
 const SYNC_PER_HEADER_US: u64 = 1_000;
@@ -50,6 +54,7 @@ impl<L: Ledger> Protocol<L> {
             return false;
         }
         peer.headers.asked_at = Some(self.now);
+        peer.headers.last_asked_at = self.now;
         self.send(id, &Message::GetHeaders(Locate { version, locator, stop: BlockId::ZERO }));
         true
     }
@@ -59,6 +64,53 @@ impl<L: Ledger> Protocol<L> {
         self.ask_headers(id, locator)
     }
 
+    /// From one before the best, so that an answer is never empty and shows what the peer has.
+    fn ask_headers_before_best(&mut self, id: PeerId) -> bool {
+        let from = self.best_header.parent().unwrap_or_else(|| self.best_header.clone());
+        self.ask_headers(id, Self::locator(&from))
+    }
+
+    /// Whether a request for headers has been waiting for too long.
+    fn is_silent(&self, peer: &Peer<L>) -> bool {
+        peer.headers.asked_at.is_some_and(|asked| self.now.saturating_sub(asked) > RESPONSE_TIME)
+    }
+
+    /// The peer has a block whose header we do not know. An unanswered request is no reason to wait: a node that is not in sync
+    /// answers none (Bitcoin Core's answer is empty then, btcd gives none at all), and announces once it is.
+    pub(super) fn ask_for_news(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let headers = &mut peer.headers;
+        if headers.presync.is_some() || self.now.saturating_sub(headers.last_asked_at) < headers.news_pause {
+            return;
+        }
+        headers.news_pause = (headers.news_pause * 2).clamp(NEWS_PAUSE, RESPONSE_TIME);
+        headers.asked_at = None;
+        self.ask_headers_from_best(id);
+    }
+
+    /// Asks again, now and then, a peer that owes us headers: it has announced a block we do not know, did not answer, or said
+    /// when it connected that its chain is longer than what we know of.
+    pub(super) fn ask_headers_again(&mut self, id: PeerId) {
+        self.resolve_unknown(id);
+        let Some(peer) = self.peers.get(&id) else { return };
+        if peer.headers.unknown.is_some() && peer.headers.news_pause > 0 {
+            return self.ask_for_news(id);
+        }
+        if !peer.headers.started || peer.headers.importing {
+            return;
+        }
+        let claimed = peer.greeting.as_ref().map_or(0, |greeting| greeting.start_height);
+        let claims_more = i64::from(claimed) > i64::from(self.best_header.height().0);
+        let rested = self.now.saturating_sub(peer.headers.last_asked_at) > RESPONSE_TIME;
+        if self.is_silent(peer) || claims_more && rested {
+            if let Some(peer) = self.peers.get_mut(&id) {
+                peer.headers.asked_at = None;
+                peer.headers.presync = None;
+            }
+            self.ask_headers_before_best(id);
+        }
+    }
+
     /// Begins to fetch headers from a peer: from one at first, from all once the best header is about a day old.
     pub(super) fn start_headers(&mut self, id: PeerId) {
         let Some(peer) = self.peers.get(&id) else { return };
@@ -66,14 +118,13 @@ impl<L: Ledger> Protocol<L> {
             return;
         }
         let recent = self.head_age(&self.best_header) < 24 * HOUR;
-        let nobody = !self.peers.values().any(|peer| peer.headers.started);
+        // Who was asked and says nothing (a node that is not in sync itself) keeps nobody else from being asked.
+        let nobody = !self.peers.values().any(|peer| peer.headers.started && !self.is_silent(peer));
         if !(recent || nobody && self.may_sync_from(id)) {
             return;
         }
-        // One before the best, so that an answer is never empty and shows what the peer has.
-        let from = self.best_header.parent().unwrap_or_else(|| self.best_header.clone());
         let expected = self.head_age(&self.best_header) / self.parameters.block_spacing_ms.max(1);
-        if self.ask_headers(id, Self::locator(&from))
+        if self.ask_headers_before_best(id)
             && let Some(peer) = self.peers.get_mut(&id)
         {
             peer.headers.started = true;
@@ -113,6 +164,7 @@ impl<L: Ledger> Protocol<L> {
         let full = encoded.len() == HEADERS_MAX;
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.headers.asked_at = None;
+        peer.headers.news_pause = 0;
         peer.budget.spend(1.0 + encoded.len() as f64 * 0.01);
         if encoded.is_empty() {
             peer.headers.presync = None;
@@ -173,8 +225,7 @@ impl<L: Ledger> Protocol<L> {
             if let Some(peer) = self.peers.get_mut(&id) {
                 peer.headers.unknown = Some(last);
             }
-            self.ask_headers_from_best(id);
-            return;
+            return self.ask_for_news(id);
         };
         if headers.iter().any(|header| self.is_known_invalid(&header.id())) {
             return self.follows_invalid(id);

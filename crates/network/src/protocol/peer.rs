@@ -102,6 +102,11 @@ pub(super) struct HeaderSync<L: Ledger> {
     pub(super) deadline: Option<u64>,
     /// When an unanswered `getheaders` went out.
     pub(super) asked_at: Option<u64>,
+    /// When the last `getheaders` went out, answered or not.
+    pub(super) last_asked_at: u64,
+    /// Asked because of a block whose header we do not know, and not answered since: how long to wait before asking again, in
+    /// milliseconds; 0 when nothing is owed.
+    pub(super) news_pause: u64,
     /// Headers handed to the driver and not judged; nothing else is read from the peer meanwhile.
     pub(super) importing: bool,
     pub(super) presync: Option<Box<Presync<L>>>,
@@ -219,6 +224,8 @@ impl<L: Ledger> Peer<L> {
                 started: false,
                 deadline: None,
                 asked_at: None,
+                last_asked_at: 0,
+                news_pause: 0,
                 importing: false,
                 presync: None,
                 best_known: None,

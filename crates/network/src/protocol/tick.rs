@@ -41,6 +41,7 @@ impl<L: Ledger> Protocol<L> {
         for id in ids {
             self.check_alive(id);
             self.check_headers_deadline(id);
+            self.ask_headers_again(id);
             self.check_behind(id);
             self.check_downloads(id);
             self.say_sendheaders(id);

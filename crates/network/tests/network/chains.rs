@@ -1,8 +1,10 @@
 //! Honest nodes: handshake, headers, blocks, reorganisation, announcements.
 
+use chainwright_network::message::{Inventory, Message, Version};
 use chainwright_network::*;
 
 use crate::harness::{Net, Node, START, parameters};
+use crate::puppet::{Puppet, block, headers, version, wait};
 use crate::support::{TestBlock, block_on, genesis, id};
 
 /// A chain whose last block is of now, so that nobody is in initial download.
@@ -182,4 +184,58 @@ fn the_chain_is_found_again_after_an_operator_takes_a_block_back() {
     fresh.header.time = START / 1000;
     net.nodes[1].mine(&fresh);
     assert!(net.run_until(3_000, |net| net.nodes[0].head() == id(&fresh)));
+}
+
+/// Whether the node has asked a peer for headers since the last look.
+fn asked_headers(puppet: &Puppet, node: &mut Node) -> bool {
+    puppet.heard(node).iter().any(|message| matches!(message, Message::GetHeaders(_)))
+}
+
+#[test]
+fn a_peer_that_was_not_in_sync_itself_is_asked_again_when_it_announces_a_block() {
+    let blocks = chain(3, 1, 1);
+    let mut node = Node::new(1, parameters());
+    let puppet = Puppet::join(&mut node, 2, ConnectionKind::Inbound);
+    assert!(asked_headers(&puppet, &mut node), "at once, and the peer says nothing");
+    wait(&mut node, 1_000);
+    let inv = Message::Inv(vec![Inventory::block(id(&blocks[2]), false)]);
+    puppet.say(&mut node, &inv);
+    assert!(asked_headers(&puppet, &mut node), "an announcement is news");
+    puppet.say(&mut node, &inv);
+    assert!(!asked_headers(&puppet, &mut node), "but not every one of them");
+    wait(&mut node, 6_000);
+    assert!(asked_headers(&puppet, &mut node), "asked again without a further announcement");
+    wait(&mut node, 10 * 60_000);
+    let asked = puppet.heard(&mut node);
+    let asked = asked.iter().filter(|message| matches!(message, Message::GetHeaders(_))).count();
+    assert!((5..=10).contains(&asked), "ever more slowly: {asked}");
+    puppet.say(&mut node, &headers(&blocks));
+    blocks.iter().for_each(|it| puppet.say(&mut node, &block(it)));
+    assert_eq!(node.head(), id(&blocks[2]));
+}
+
+#[test]
+fn a_silent_peer_keeps_nobody_else_from_being_asked_and_is_asked_again() {
+    let mut node = Node::new(1, parameters());
+    let silent = Puppet::join(&mut node, 2, ConnectionKind::Manual);
+    let other = Puppet::join(&mut node, 3, ConnectionKind::Manual);
+    assert!(asked_headers(&silent, &mut node) && !asked_headers(&other, &mut node));
+    wait(&mut node, 125_000);
+    assert!(asked_headers(&other, &mut node), "the next one's turn");
+    assert!(asked_headers(&silent, &mut node), "it may be able to answer by now");
+}
+
+#[test]
+fn a_peer_that_claims_a_longer_chain_than_it_showed_is_asked_again() {
+    let mut node = Node::new(1, parameters());
+    node.connect(2, ConnectionKind::Manual);
+    let puppet = Puppet { peer: PeerId(2) };
+    puppet.say(&mut node, &Message::Version(Version { start_height: 5, ..version(2) }));
+    puppet.say(&mut node, &Message::Verack);
+    assert!(asked_headers(&puppet, &mut node));
+    puppet.say(&mut node, &Message::Headers(Vec::new()));
+    wait(&mut node, 100_000);
+    assert!(!asked_headers(&puppet, &mut node), "not at once");
+    wait(&mut node, 25_000);
+    assert!(asked_headers(&puppet, &mut node));
 }

@@ -20,11 +20,12 @@ struct Row {
     dev: &'static [&'static str],
 }
 
-const PLUG_INS: &[&str] = &["pow", "solo", "utxo", "names"];
+const PLUG_INS: &[&str] = &["pow", "solo", "external", "utxo", "names"];
 const ALL: &[&str] = &[
     "chain",
     "pow",
     "solo",
+    "external",
     "names",
     "utxo",
     "store",
@@ -40,6 +41,8 @@ const TABLE: &[Row] = &[
     Row { name: "chain", normal: &[], dev: &[] },
     Row { name: "pow", normal: &["chain"], dev: &[] },
     Row { name: "solo", normal: &["chain"], dev: &[] },
+    // Its tests follow a chain through a restart.
+    Row { name: "external", normal: &["chain"], dev: &["store"] },
     // The toy ledger is the tutorial: its tests run it on both engines and on the real store.
     Row { name: "names", normal: &["chain"], dev: &["pow", "solo", "store"] },
     Row { name: "utxo", normal: &["chain"], dev: &[] },

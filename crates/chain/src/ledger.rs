@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::{
     Attributes, BlockId, Codec, Delta, Epoch, Fault, Hash, Headers, Jobs, Pool, Reject, StateView, TableSpec,
-    Timestamp, TxId, ValidatorSet,
+    Timestamp, TxId, ValidatorSet, Weight,
 };
 
 /// A native block header. It has no height of its own: [`Headers`] knows it.
@@ -23,6 +23,10 @@ pub trait Header: Codec + Clone + Send + Sync + 'static {
     fn time(&self) -> Timestamp;
     /// Whether the engine-owned fields (time, target, randomness) are those of `on`.
     fn carries(&self, on: &Attributes) -> bool;
+    /// What the header says it adds to its branch, for engines that take its word for it. Nothing, unless headers say so.
+    fn claimed_weight(&self) -> Weight {
+        Weight::ZERO
+    }
     /// The root of the state after the block, where headers carry one; the driver compares it with [`Index::root`].
     fn state_root(&self) -> Option<Hash> {
         None

@@ -11,6 +11,7 @@ use chainwright_chain::{
     Block, BlockId, Codec, Header, Headers, Height, Imported, Ledger, Proof, Reject, Status,
 };
 
+use super::headers::UNSEALED;
 use super::peer::Peer;
 use super::{ConnectionKind, Farewell, Output, PeerId, Pending, Protocol, SECOND, Token};
 use crate::NODE_NETWORK;
@@ -289,7 +290,11 @@ impl<L: Ledger> Protocol<L> {
     fn is_welcome(&mut self, id: PeerId, header: &L::Header) -> bool {
         let head = self.published.head().headers;
         let Some(parent) = self.published.headers(&header.parent()) else {
-            self.ask_headers_from_best(id);
+            if self.consensus.check_seal(header).is_err() {
+                self.misbehaved(id, Farewell::Protocol(UNSEALED));
+            } else {
+                self.ask_for_news(id);
+            }
             return false;
         };
         let weight = parent.weight().plus(self.consensus.weight(header));

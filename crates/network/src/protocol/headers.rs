@@ -27,6 +27,8 @@ const SYNC_PER_HEADER_US: u64 = 1_000;
 const NEAR_TIP: u64 = 144;
 /// Headers without weight that are taken ahead of the head.
 const WEIGHTLESS_AHEAD: u32 = 8_000;
+/// Why whoever makes headers up has to go.
+pub(super) const UNSEALED: &str = "header with invalid proof of work";
 /// Outbound peers behind our chain get this long, and this much more after being asked once again.
 const BEHIND: (u64, u64) = (20 * MINUTE, 2 * MINUTE);
 
@@ -192,7 +194,7 @@ impl<L: Ledger> Protocol<L> {
         }
         match presync.take(self.consensus.as_ref(), headers, full) {
             Step::Cheat => {
-                self.misbehaved(id, Farewell::Protocol("header with invalid proof of work"));
+                self.misbehaved(id, Farewell::Protocol(UNSEALED));
                 None
             }
             Step::Stop => None,
@@ -220,7 +222,10 @@ impl<L: Ledger> Protocol<L> {
     fn connect_headers(&mut self, id: PeerId, headers: Vec<L::Header>, full: bool) {
         let (Some(first), Some(last)) = (headers.first(), headers.last()) else { return };
         let Some(start) = self.published.headers(&first.parent()) else {
-            // Unconnecting: remember what was announced and ask for what lies between.
+            // Unconnecting: remember what was announced and ask for what lies between. Nobody else will look at these.
+            if headers.iter().any(|header| self.consensus.check_seal(header).is_err()) {
+                return self.misbehaved(id, Farewell::Protocol(UNSEALED));
+            }
             let last = last.id();
             if let Some(peer) = self.peers.get_mut(&id) {
                 peer.headers.unknown = Some(last);

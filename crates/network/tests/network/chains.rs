@@ -210,7 +210,9 @@ fn a_peer_that_was_not_in_sync_itself_is_asked_again_when_it_announces_a_block()
     let asked = asked.iter().filter(|message| matches!(message, Message::GetHeaders(_))).count();
     assert!((5..=10).contains(&asked), "ever more slowly: {asked}");
     puppet.say(&mut node, &headers(&blocks));
-    blocks.iter().for_each(|it| puppet.say(&mut node, &block(it)));
+    for it in &blocks {
+        puppet.say(&mut node, &block(it));
+    }
     assert_eq!(node.head(), id(&blocks[2]));
 }
 

@@ -173,6 +173,24 @@ fn weight_without_a_seal_is_a_lie() {
 }
 
 #[test]
+fn made_up_headers_and_blocks_of_no_branch_cost_their_sender() {
+    let blocks = chain(4, 1, 1);
+    let mut node = node_with(1, &blocks[..1]);
+    let forged = block_on(&blocks[3], UNSEALED, &[]);
+    let puppet = Puppet::join(&mut node, 2, INBOUND);
+    puppet.heard(&mut node);
+    puppet.say(&mut node, &headers(&[blocks[3].clone(), forged.clone()]));
+    assert!(
+        !puppet.heard(&mut node).iter().any(|it| matches!(it, Message::GetHeaders(_))),
+        "nothing is asked"
+    );
+    assert_eq!(puppet.farewell(&node), Some(&Farewell::Protocol("header with invalid proof of work")));
+    let puppet = Puppet::join(&mut node, 3, INBOUND);
+    puppet.say(&mut node, &block(&forged));
+    assert!(puppet.is_discouraged(&node));
+}
+
+#[test]
 fn oversized_and_foreign_frames_end_the_connection_and_broken_ones_do_not() {
     let mut node = node_with(1, &[]);
     let puppet = Puppet::join(&mut node, 2, INBOUND);

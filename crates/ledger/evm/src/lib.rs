@@ -1,0 +1,10 @@
+//! Ethereum's ledger: accounts and contracts, executed exactly, Frontier to Osaka and the blob-parameter forks.
+//!
+//! A block's way: [`types`] (bytes) → `rules` (what headers and bodies prove) → `execute` (against [`state`]) → the root
+//! of the trie that follows the state. Types, RLP and the machine come from `alloy` and `revm`; rules, tables, trie and
+//! pool are ours.
+//!
+//! Invariant: nothing here reads a clock, a disk or a network, and nothing of Ethereum leaves for `chainwright-chain`.
+
+pub mod state;
+pub mod types;

@@ -1,0 +1,233 @@
+//! A signed transaction: its bytes, its hash and its sender, each found once.
+
+use core::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use alloy_consensus::transaction::SignerRecoverable;
+use alloy_consensus::{EthereumTxEnvelope, TxEip4844, TxEip4844WithSidecar};
+use alloy_eips::Typed2718;
+use alloy_eips::eip2718::{Decodable2718, Encodable2718};
+use alloy_eips::eip7594::BlobTransactionSidecarVariant;
+use alloy_primitives::{Address, B256, U256, keccak256};
+use bytes::Bytes;
+use chainwright_chain::{Codec, DecodeError, TxId};
+
+use super::rlp;
+
+/// A signed transaction of any type as blocks hold it, without a sidecar.
+pub type TxEnvelope = EthereumTxEnvelope<TxEip4844>;
+
+/// Blobs with commitments and proofs, of EIP-4844's or EIP-7594's form.
+pub type Sidecar = BlobTransactionSidecarVariant;
+
+/// A signed transaction as peers and RPC send it: one with blobs brings its sidecar.
+pub type PooledEnvelope = EthereumTxEnvelope<TxEip4844WithSidecar<Sidecar>>;
+
+/// EIP-4844.
+const BLOB_TYPE: u8 = 3;
+
+/// Half the order of secp256k1: a signature's `s` may not be larger since Homestead (EIP-2).
+const HALF_ORDER: U256 = U256::from_be_slice(&[
+    0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x5d,
+    0x57, 0x6e, 0x73, 0x57, 0xa4, 0x50, 0x1d, 0xdf, 0xe9, 0x2f, 0x46, 0x68, 0x1b, 0x20, 0xa0,
+]);
+
+/// No public key fits the signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid transaction v, r, s values")]
+pub struct RecoverError;
+
+/// A signed transaction. Cheap to clone; clones share hash and sender.
+#[derive(Clone)]
+pub struct EvmTx {
+    shared: Arc<Shared>,
+    sidecar: Option<Arc<Sidecar>>,
+}
+
+struct Shared {
+    envelope: TxEnvelope,
+    /// The EIP-2718 encoding as blocks hold it.
+    raw: Bytes,
+    hash: B256,
+    sender: OnceLock<Address>,
+}
+
+impl EvmTx {
+    /// Wraps a signed transaction.
+    pub fn new(envelope: TxEnvelope) -> Self {
+        let raw = Bytes::from(envelope.encoded_2718());
+        Self::assemble(envelope, raw)
+    }
+
+    fn assemble(envelope: TxEnvelope, raw: Bytes) -> Self {
+        let hash = keccak256(&raw);
+        Self { shared: Arc::new(Shared { envelope, raw, hash, sender: OnceLock::new() }), sidecar: None }
+    }
+
+    /// Wraps a signed transaction that may bring blobs.
+    pub fn from_pooled(pooled: PooledEnvelope) -> Self {
+        let mut sidecar = None;
+        let envelope = pooled.map_eip4844(|tx| {
+            let (tx, blobs) = tx.into_parts();
+            sidecar = Some(Arc::new(blobs));
+            tx
+        });
+        Self { sidecar, ..Self::new(envelope) }
+    }
+
+    /// The same transaction with blobs beside it.
+    #[must_use]
+    pub fn with_sidecar(mut self, sidecar: Option<Arc<Sidecar>>) -> Self {
+        self.sidecar = sidecar;
+        self
+    }
+
+    /// The same transaction as blocks hold it.
+    #[must_use]
+    pub fn without_sidecar(&self) -> Self {
+        self.clone().with_sidecar(None)
+    }
+
+    /// Blobs, commitments and proofs, if they are at hand.
+    pub fn sidecar(&self) -> Option<&Arc<Sidecar>> {
+        self.sidecar.as_ref()
+    }
+
+    /// The signed fields. Prefer [`EvmTx::hash`] to the envelope's own, which may be computed again.
+    pub fn envelope(&self) -> &TxEnvelope {
+        &self.shared.envelope
+    }
+
+    /// Keccak-256 of [`EvmTx::raw`].
+    pub fn hash(&self) -> B256 {
+        self.shared.hash
+    }
+
+    /// The EIP-2718 encoding as blocks hold it, without a sidecar.
+    pub fn raw(&self) -> &Bytes {
+        &self.shared.raw
+    }
+
+    /// The sender, if somebody has recovered it already.
+    pub fn known_sender(&self) -> Option<Address> {
+        self.shared.sender.get().copied()
+    }
+
+    /// The sender; recovered from the signature on first use (about 40 µs). A high `s` is not refused here, see
+    /// [`EvmTx::has_low_s`].
+    ///
+    /// # Errors
+    /// When no key fits the signature.
+    pub fn sender(&self) -> Result<Address, RecoverError> {
+        if let Some(sender) = self.known_sender() {
+            return Ok(sender);
+        }
+        let sender = self.envelope().recover_signer_unchecked().map_err(|_| RecoverError)?;
+        Ok(*self.shared.sender.get_or_init(|| sender))
+    }
+
+    /// Takes a sender that was recovered from these very bytes before, or that a development chain impersonates.
+    pub fn assume_sender(&self, sender: Address) {
+        let _ = self.shared.sender.set(sender);
+    }
+
+    /// Whether the signature is of the lower half (EIP-2).
+    pub fn has_low_s(&self) -> bool {
+        self.envelope().signature().s() <= HALF_ORDER
+    }
+
+    /// Reads a transaction as blocks hold it, given its EIP-2718 bytes.
+    pub(super) fn decode_in_block(raw: Bytes) -> Result<Self, DecodeError> {
+        let envelope = TxEnvelope::decode_2718_exact(&raw)
+            .map_err(|error| DecodeError::new(format!("transaction: {error}")))?;
+        check_canonical(&envelope, &raw)?;
+        Ok(Self::assemble(envelope, raw))
+    }
+
+    fn decode_with_sidecar(input: &Bytes) -> Result<Self, DecodeError> {
+        let pooled = PooledEnvelope::decode_2718_exact(input)
+            .map_err(|error| DecodeError::new(format!("transaction with blobs: {error}")))?;
+        check_canonical(&pooled, input)?;
+        Ok(Self::from_pooled(pooled))
+    }
+
+    /// Whether EIP-2718 bytes are of the form that brings a sidecar: a list in a list.
+    fn brings_sidecar(input: &[u8]) -> bool {
+        let Some((&BLOB_TYPE, mut rest)) = input.split_first() else { return false };
+        rlp::list(&mut rest, "transaction")
+            .is_ok_and(|fields| fields.first().is_some_and(|first| *first >= 0xc0))
+    }
+}
+
+fn check_canonical(envelope: &impl Encodable2718, raw: &[u8]) -> Result<(), DecodeError> {
+    if envelope.encode_2718_len() == raw.len() && envelope.encoded_2718() == raw {
+        return Ok(());
+    }
+    Err(DecodeError::new("transaction: not the canonical encoding"))
+}
+
+impl Deref for EvmTx {
+    type Target = TxEnvelope;
+
+    fn deref(&self) -> &TxEnvelope {
+        self.envelope()
+    }
+}
+
+impl core::fmt::Debug for EvmTx {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("EvmTx")
+            .field("hash", &self.hash())
+            .field("envelope", self.envelope())
+            .field("sidecar", &self.sidecar.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for EvmTx {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash() == other.hash() && self.sidecar == other.sidecar
+    }
+}
+
+impl Eq for EvmTx {}
+
+/// The EIP-2718 bytes; with the sidecar, when there is one, as peers send it.
+impl Codec for EvmTx {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match (&self.sidecar, self.envelope()) {
+            (Some(sidecar), TxEnvelope::Eip4844(signed)) => {
+                let (tx, signature) = (signed.tx().clone(), *signed.signature());
+                let pooled = TxEip4844WithSidecar { tx, sidecar: Sidecar::clone(sidecar) };
+                let signed = alloy_consensus::Signed::new_unchecked(pooled, signature, self.hash());
+                PooledEnvelope::Eip4844(signed).encode_2718(out);
+            }
+            _ => out.extend_from_slice(self.raw()),
+        }
+    }
+
+    fn decode(input: &Bytes) -> Result<Self, DecodeError> {
+        if Self::brings_sidecar(input) {
+            return Self::decode_with_sidecar(input);
+        }
+        Self::decode_in_block(input.clone())
+    }
+}
+
+impl chainwright_chain::Transaction for EvmTx {
+    fn id(&self) -> TxId {
+        TxId(self.hash().0)
+    }
+}
+
+impl From<TxEnvelope> for EvmTx {
+    fn from(envelope: TxEnvelope) -> Self {
+        Self::new(envelope)
+    }
+}
+
+impl Typed2718 for EvmTx {
+    fn ty(&self) -> u8 {
+        self.envelope().ty()
+    }
+}

@@ -60,6 +60,8 @@ pub struct Policy {
     pub tip_age_max_ms: Option<u64>,
     /// Bytes waiting for a peer at which we stop answering its requests.
     pub send_queue_max: usize,
+    /// Bytes of one peer's transactions that may be with the pool at once.
+    pub submitting_bytes_max: usize,
     /// Bytes of blocks handed to the driver and not judged yet at which only the next blocks are asked for.
     pub importing_bytes_max: usize,
     /// Blocks ahead of the last linked one that are asked for; 1,024.
@@ -83,6 +85,8 @@ impl Default for Policy {
             advertise: None,
             tip_age_max_ms: Some(24 * 60 * 60 * 1000),
             send_queue_max: 1_000_000,
+            // What Bitcoin Core keeps unread of a peer (`DEFAULT_MAXRECEIVEBUFFER`).
+            submitting_bytes_max: 5_000_000,
             importing_bytes_max: 64 << 20,
             window: 1024,
             in_flight_max: 16,

@@ -3,6 +3,7 @@
 //! Bitcoin Core, `node/txdownloadman_impl.cpp`. A transaction that the pool refuses costs its sender nothing (as in Core since
 //! version 30); it is only not asked for again until the head moves.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -74,7 +75,8 @@ impl<L: Ledger> Protocol<L> {
 
     pub(super) fn ask_transactions(&mut self) {
         let mut by_peer = std::collections::BTreeMap::<PeerId, Vec<Inventory>>::new();
-        for ask in self.wanted.ask(self.now) {
+        let judging = &self.judging;
+        for ask in self.wanted.ask(self.now, |id| judging.contains_key(id)) {
             if self.has_transaction(&ask.id) {
                 self.wanted.forget(&ask.id);
                 continue;
@@ -105,35 +107,59 @@ impl<L: Ledger> Protocol<L> {
         peer.relay.known.insert(&tx_id.0);
         self.wanted.answered(id, &tx_id, self.now);
         self.wanted.answered(id, &relay_id, self.now);
-        if self.initial_download || self.has_transaction(&relay_id) {
+        if self.initial_download || self.has_transaction(&relay_id) || self.judging.contains_key(&relay_id) {
             return;
         }
-        self.submit(id, Arc::new(tx));
+        self.submit(id, Arc::new(tx), bytes.len());
     }
 
-    fn submit(&mut self, peer: PeerId, tx: Arc<L::Tx>) {
+    fn submit(&mut self, peer: PeerId, tx: Arc<L::Tx>, bytes: usize) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.relay.submitting += 1;
+            peer.relay.submitting_bytes += bytes;
         }
-        let token = self.token(Pending::Transaction { peer, tx: Arc::clone(&tx) });
+        for id in BTreeSet::from([tx.id(), tx.relay_id()]) {
+            *self.judging.entry(id).or_default() += 1;
+        }
+        let token = self.token(Pending::Transaction { peer, tx: Arc::clone(&tx), bytes });
         self.outputs.push_back(Output::SubmitTransaction { token, tx });
     }
 
+    fn submit_children(&mut self, parent: &TxId) {
+        for (peer, child) in self.orphans.children_of(parent) {
+            let bytes = child.to_bytes().len();
+            self.submit(peer, child, bytes);
+        }
+    }
+
+    fn no_longer_judged(&mut self, ids: BTreeSet<TxId>) {
+        for id in ids {
+            let left = self.judging.remove(&id).unwrap_or_default().saturating_sub(1);
+            if left > 0 {
+                self.judging.insert(id, left);
+            } else {
+                self.wanted.judged(id, self.now);
+            }
+        }
+    }
+
     pub(super) fn transaction_submitted(&mut self, token: Token, result: Result<Admission, Refusal>) {
-        let Some(Pending::Transaction { peer: from, tx }) = self.pending.remove(&token) else { return };
+        let Some(Pending::Transaction { peer: from, tx, bytes }) = self.pending.remove(&token) else {
+            return;
+        };
         if let Some(peer) = self.peers.get_mut(&from) {
             peer.relay.submitting = peer.relay.submitting.saturating_sub(1);
+            peer.relay.submitting_bytes = peer.relay.submitting_bytes.saturating_sub(bytes);
         }
         let (tx_id, relay_id) = (tx.id(), tx.relay_id());
+        self.no_longer_judged([tx_id, relay_id].into());
         match result {
             Ok(_) => {
                 if let Some(peer) = self.peers.get_mut(&from) {
                     peer.relay.last_tx_at = self.now;
                 }
                 self.settle(&tx_id, &relay_id);
-                for (peer, child) in self.orphans.children_of(&tx_id) {
-                    self.submit(peer, child);
-                }
+                self.submit_children(&tx_id);
             }
             Err(Refusal::MissingParents { parents, .. }) => self.keep_orphan(from, tx, parents),
             Err(Refusal::Invalid(_) | Refusal::Policy(_)) => {
@@ -196,9 +222,7 @@ impl<L: Ledger> Protocol<L> {
                 self.confirmed.insert(&relay_id.0);
                 self.settle(&tx_id, &relay_id);
                 self.wanted.forget(&tx_id);
-                for (peer, child) in self.orphans.children_of(&tx_id) {
-                    self.submit(peer, child);
-                }
+                self.submit_children(&tx_id);
             }
         }
     }

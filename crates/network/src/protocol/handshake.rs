@@ -68,11 +68,9 @@ impl<L: Ledger> Protocol<L> {
 
     /// Reads frames as long as the peer has not asked for more than we have answered.
     pub(super) fn process(&mut self, id: PeerId) {
-        let congestion = self.parameters.policy.send_queue_max;
         while let Some(peer) = self.peers.get_mut(&id) {
             peer.budget.refill(self.now);
-            // Who does not read our answers is not asked for more questions (Bitcoin Core `fPauseSend`).
-            if peer.is_blocked() || peer.is_congested(congestion) {
+            if peer.is_blocked(&self.parameters.policy) {
                 return;
             }
             let before = peer.decoder.dropped();

@@ -32,7 +32,7 @@ mod wanted;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use chainwright_chain::{BlockId, Consensus, Headers, Ledger, Published};
+use chainwright_chain::{BlockId, Consensus, Headers, Ledger, Published, TxId};
 
 use crate::limits::RollingSet;
 use crate::message::{Message, encode_frame};
@@ -68,7 +68,7 @@ pub struct Setup<L: Ledger> {
 enum Pending<L: Ledger> {
     Headers { peer: PeerId, full: bool, last: BlockId },
     Block { peer: PeerId, id: BlockId },
-    Transaction { peer: PeerId, tx: Arc<L::Tx> },
+    Transaction { peer: PeerId, tx: Arc<L::Tx>, bytes: usize },
     Proof { peer: PeerId },
 }
 
@@ -94,6 +94,8 @@ pub struct Protocol<L: Ledger> {
     downloads: download::Downloads,
     wanted: wanted::Wanted,
     orphans: orphans::Orphans<L>,
+    /// Ids and relay ids of transactions that are with the pool, and how many of each.
+    judging: BTreeMap<TxId, usize>,
     rejected: RollingSet,
     confirmed: RollingSet,
     next_inbound_inventory_at: u64,
@@ -122,6 +124,7 @@ impl<L: Ledger> Protocol<L> {
                 setup.parameters.policy.orphans_max,
                 setup.parameters.policy.orphan_bytes_max,
             ),
+            judging: BTreeMap::new(),
             rejected: RollingSet::new(random.key(), 60_000),
             confirmed: RollingSet::new(random.key(), 24_000),
             discouraged: RollingSet::new(random.key(), 25_000),
@@ -163,8 +166,7 @@ impl<L: Ledger> Protocol<L> {
 
     /// Whether more bytes of this peer may be read now; `false` for peers that are gone.
     pub fn wants_bytes(&self, peer: PeerId) -> bool {
-        let congestion = self.parameters.policy.send_queue_max;
-        self.peers.get(&peer).is_some_and(|peer| !peer.is_blocked() && !peer.is_congested(congestion))
+        self.peers.get(&peer).is_some_and(|peer| !peer.is_blocked(&self.parameters.policy))
     }
 
     /// The address book, to be saved by the owner.

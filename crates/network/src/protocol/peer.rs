@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use chainwright_chain::{BlockId, Headers, Ledger, TxId};
 
 use super::presync::Presync;
-use crate::NetworkAddress;
 use crate::limits::{RollingSet, TokenBucket};
 use crate::message::{FrameDecoder, Inventory};
 use crate::random::Random;
+use crate::{NetworkAddress, Policy};
 
 /// A connection, numbered by whoever owns the sockets; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,6 +144,7 @@ pub(super) struct Relay {
     pub(super) last_tx_at: u64,
     /// Transactions handed to the pool and not judged.
     pub(super) submitting: usize,
+    pub(super) submitting_bytes: usize,
     pub(super) fee_filter_sent: Option<u64>,
     pub(super) fee_filter_at: u64,
 }
@@ -248,6 +249,7 @@ impl<L: Ledger> Peer<L> {
                 next_at: 0,
                 last_tx_at: 0,
                 submitting: 0,
+                submitting_bytes: 0,
                 fee_filter_sent: None,
                 fee_filter_at: 0,
             },
@@ -268,12 +270,15 @@ impl<L: Ledger> Peer<L> {
         }
     }
 
-    /// Whether nothing further is read from the peer for now.
-    pub(super) fn is_blocked(&self) -> bool {
+    /// Whether nothing further is read from the peer for now. Who does not read our answers is not asked for more questions
+    /// either (Bitcoin Core `fPauseSend`).
+    pub(super) fn is_blocked(&self, policy: &Policy) -> bool {
         !self.requests.is_empty()
             || self.headers.importing
             || self.relay.submitting >= SUBMITTING_MAX
+            || self.relay.submitting_bytes >= policy.submitting_bytes_max
             || self.budget.is_overdrawn()
+            || self.is_congested(policy.send_queue_max)
     }
 
     /// Whether our answers pile up.

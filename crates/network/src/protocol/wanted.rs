@@ -100,15 +100,19 @@ impl Wanted {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// What to ask for now.
-    pub(super) fn ask(&mut self, now: u64) -> Vec<Ask> {
+    /// What to ask for now; what `is_here` is being looked at already and can wait for the verdict.
+    pub(super) fn ask(&mut self, now: u64, is_here: impl Fn(&TxId) -> bool) -> Vec<Ask> {
         let mut asks = Vec::new();
         while let Some((at, id)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
             self.due.remove(&(at, id));
             if let Some(entry) = self.entries.get_mut(&id) {
                 entry.due = 0;
             }
-            asks.extend(self.consider(id, now));
+            if is_here(&id) {
+                self.schedule(id, now + DELAY);
+            } else {
+                asks.extend(self.consider(id, now));
+            }
         }
         asks
     }
@@ -149,6 +153,11 @@ impl Wanted {
             self.drop_announcement(peer, *id);
             self.schedule(*id, now);
         }
+    }
+
+    /// The verdict is there and did not settle it: ask at once.
+    pub(super) fn judged(&mut self, id: TxId, now: u64) {
+        self.schedule(id, now);
     }
 
     /// The id is settled, whoever announced it.
@@ -206,6 +215,8 @@ mod tests {
 
     const KIND: InventoryKind = InventoryKind::WitnessId;
 
+    const NOT_HERE: fn(&TxId) -> bool = |_| false;
+
     fn id(byte: u8) -> TxId {
         TxId([byte; 32])
     }
@@ -214,12 +225,12 @@ mod tests {
     fn a_chosen_peer_is_asked_before_one_that_came_to_us() {
         let mut wanted = Wanted::new([1; 16]);
         wanted.announced(PeerId(1), (KIND, id(1)), false, 1_000);
-        assert!(wanted.ask(1_000).is_empty());
+        assert!(wanted.ask(1_000, NOT_HERE).is_empty());
         wanted.announced(PeerId(2), (KIND, id(1)), true, 1_500);
-        let asks = wanted.ask(1_500);
+        let asks = wanted.ask(1_500, NOT_HERE);
         assert_eq!(asks.len(), 1);
         assert_eq!(asks[0].peer, PeerId(2));
-        assert!(wanted.ask(10_000).is_empty(), "one request at a time");
+        assert!(wanted.ask(10_000, NOT_HERE).is_empty(), "one request at a time");
     }
 
     #[test]
@@ -227,11 +238,11 @@ mod tests {
         let mut wanted = Wanted::new([1; 16]);
         wanted.announced(PeerId(1), (KIND, id(1)), true, 1_000);
         wanted.announced(PeerId(2), (KIND, id(1)), true, 1_000);
-        let first = wanted.ask(1_000)[0].peer;
-        assert!(wanted.ask(60_999).is_empty());
-        let second = wanted.ask(61_000)[0].peer;
+        let first = wanted.ask(1_000, NOT_HERE)[0].peer;
+        assert!(wanted.ask(60_999, NOT_HERE).is_empty());
+        let second = wanted.ask(61_000, NOT_HERE)[0].peer;
         assert_ne!(first, second);
-        assert!(wanted.ask(121_000).is_empty());
+        assert!(wanted.ask(121_000, NOT_HERE).is_empty());
         assert_eq!(wanted.len(), 0, "an id nobody can give is forgotten");
     }
 
@@ -239,11 +250,24 @@ mod tests {
     fn a_peer_that_leaves_hands_over() {
         let mut wanted = Wanted::new([1; 16]);
         wanted.announced(PeerId(1), (KIND, id(1)), true, 1_000);
-        assert_eq!(wanted.ask(1_000).len(), 1);
+        assert_eq!(wanted.ask(1_000, NOT_HERE).len(), 1);
         wanted.announced(PeerId(2), (KIND, id(1)), true, 1_100);
         wanted.forget_peer(PeerId(1));
-        assert_eq!(wanted.ask(1_200)[0].peer, PeerId(2));
+        assert_eq!(wanted.ask(1_200, NOT_HERE)[0].peer, PeerId(2));
         wanted.forget(&id(1));
         assert_eq!((wanted.len(), wanted.next_due()), (0, None));
+    }
+
+    #[test]
+    fn what_is_being_judged_is_asked_of_nobody_until_the_verdict() {
+        let mut wanted = Wanted::new([1; 16]);
+        wanted.announced(PeerId(1), (KIND, id(1)), true, 1_000);
+        wanted.announced(PeerId(2), (KIND, id(1)), true, 1_000);
+        let first = wanted.ask(1_000, NOT_HERE)[0].peer;
+        wanted.answered(first, &id(1), 1_100);
+        assert!(wanted.ask(1_100, |it| *it == id(1)).is_empty());
+        assert!(wanted.ask(1_200, NOT_HERE).is_empty(), "looked at again later");
+        wanted.judged(id(1), 1_300);
+        assert_ne!(wanted.ask(1_300, NOT_HERE)[0].peer, first);
     }
 }

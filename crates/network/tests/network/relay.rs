@@ -1,7 +1,7 @@
 //! Transactions and addresses on their way.
 
 use bytes::Bytes;
-use chainwright_chain::{BlockId, Codec, Pool, Reason, Refusal, Transaction, TxId};
+use chainwright_chain::{BlockId, Codec, Fault, Pool, Reason, Refusal, Transaction, TxId};
 use chainwright_network::message::{Inventory, InventoryKind, Locate, Message, Version};
 use chainwright_network::*;
 
@@ -106,6 +106,51 @@ fn an_unanswered_request_is_repeated_elsewhere_and_notfound_at_once() {
     let last = puppets.iter().find(|puppet| puppet.peer.0 == third).unwrap();
     last.say(&mut node, &Message::Tx(tx(7, 1).to_bytes().into()));
     assert_eq!(pool_ids(&node), [tx(7, 1).id()]);
+}
+
+#[test]
+fn a_transaction_that_is_being_judged_is_asked_of_nobody_else() {
+    let mut node = node_with(1, &chain(5, 1, 1));
+    let puppets = [2, 3].map(|peer| Puppet::join(&mut node, peer, OUTBOUND));
+    let judged = tx(7, 1);
+    let entry = Inventory::transaction(InventoryKind::WitnessId, judged.id());
+    node.refusals.insert(judged.id(), Refusal::Fault(Fault::new("on purpose")));
+    node.is_pool_slow = true;
+    let asked_of = |node: &mut Node| {
+        let asked = puppets.iter().find(|puppet| !asked(&puppet.heard(node)).is_empty());
+        asked.map(|puppet| puppet.peer)
+    };
+    for puppet in &puppets {
+        puppet.say(&mut node, &Message::Inv(vec![entry]));
+    }
+    let first = asked_of(&mut node).expect("asked at once");
+    let first = puppets.iter().find(|puppet| puppet.peer == first).unwrap();
+    first.say(&mut node, &Message::Tx(judged.to_bytes().into()));
+    wait(&mut node, 10_000);
+    assert_eq!(asked_of(&mut node), None, "the pool has it");
+    node.refusals.clear();
+    node.is_pool_slow = false;
+    node.handle(Input::Tick);
+    first.say(&mut node, &Message::Tx(judged.to_bytes().into()));
+    assert_eq!(pool_ids(&node), [judged.id()], "once the verdict is there it may come again");
+}
+
+#[test]
+fn a_peer_whose_transactions_fill_its_share_of_memory_is_not_read() {
+    let mut parameters = parameters();
+    parameters.policy.submitting_bytes_max = 6;
+    let mut node = Node::new(1, parameters);
+    node.mine_all(&chain(5, 1, 1));
+    node.is_pool_slow = true;
+    let puppet = Puppet::join(&mut node, 2, OUTBOUND);
+    for value in 1..=3 {
+        assert!(node.protocol.wants_bytes(puppet.peer));
+        puppet.say(&mut node, &Message::Tx(tx(7, value).to_bytes().into()));
+    }
+    assert!(!node.protocol.wants_bytes(puppet.peer));
+    node.is_pool_slow = false;
+    node.handle(Input::Tick);
+    assert!(node.protocol.wants_bytes(puppet.peer));
 }
 
 #[test]

@@ -8,10 +8,14 @@ pub mod code {
     pub const INVALID_REQUEST: i32 = -32600;
     /// There is no method of that name.
     pub const METHOD_NOT_FOUND: i32 = -32601;
+    /// Parameters do not fit the method (JSON-RPC 2.0).
+    pub const INVALID_PARAMS: i32 = -32602;
     /// Something broke on our side: a disk, an invariant.
     pub const INTERNAL_ERROR: i32 = -32603;
     /// The body is not JSON.
     pub const PARSE_ERROR: i32 = -32700;
+    /// The answers of a batch grew over the limit (go-ethereum `rpc/errors.go`).
+    pub const RESPONSE_TOO_LARGE: i32 = -32003;
     /// Anything that has no code of its own.
     pub const MISC_ERROR: i32 = -1;
     /// A parameter has the wrong JSON type.
@@ -54,12 +58,14 @@ pub struct RpcError {
     pub code: i32,
     /// What people read.
     pub message: String,
+    /// What else programs look at, such as the bytes a contract reverted with; left out of the reply if `None`.
+    pub data: Option<Value>,
 }
 
 impl RpcError {
     /// An error of a code.
     pub fn new(code: i32, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), data: None }
     }
 
     /// [`code::MISC_ERROR`].
@@ -87,9 +93,31 @@ impl RpcError {
         Self::new(code::DESERIALIZATION_ERROR, message)
     }
 
+    /// [`code::INVALID_PARAMS`], as JSON-RPC 2.0 has it.
+    pub fn invalid_params(message: impl Into<String>) -> Self {
+        Self::new(code::INVALID_PARAMS, message)
+    }
+
+    /// The error of a method that pushes messages, called over a connection that cannot take them (go-ethereum
+    /// `ErrNotificationsUnsupported`).
+    pub fn notifications_unsupported() -> Self {
+        Self::new(code::METHOD_NOT_FOUND, "notifications not supported")
+    }
+
+    /// The same error with [`RpcError::data`].
+    #[must_use]
+    pub fn with_data(mut self, data: Value) -> Self {
+        self.data = Some(data);
+        self
+    }
+
     /// The object as replies carry it.
     pub fn to_json(&self) -> Value {
-        json!({ "code": self.code, "message": self.message })
+        let mut object = json!({ "code": self.code, "message": self.message });
+        if let Some(data) = &self.data {
+            object["data"] = data.clone();
+        }
+        object
     }
 }
 

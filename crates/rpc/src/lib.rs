@@ -1,7 +1,8 @@
 //! What a node says over HTTP: one shell, and the dialects that speak through it.
 //!
 //! ```text
-//!   POST /              JSON-RPC 1.0, 1.1, 2.0, batches ── Executor ── Method ── a dialect's handler (may block)
+//!   POST /              JSON-RPC, single and in batches ── Executor ── Method ── a dialect's handler (may block)
+//!   GET  / (WebSocket)  the same, and messages that a dialect pushes into a Session
 //!   GET  /health/live   the process answers
 //!   GET  /health/ready  the chain has no fault and is not behind
 //!   GET  /metrics       Prometheus
@@ -25,11 +26,12 @@ mod method;
 mod metrics;
 mod probe;
 mod server;
+mod session;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use auth::{AuthConfig, AuthError, COOKIE_USER, IpRange};
-pub use dialect::Dialect;
+pub use dialect::{Dialect, Follower, Style};
 pub use error::{Answer, RpcError, code};
 pub use generic::GenericDialect;
 pub use host::{AddNode, AddedNode, ConnectionType, Host, HostError, NetworkTotals, PeerInfo, PeerSelector};
@@ -37,4 +39,5 @@ pub use method::{Call, Handler, Kind, Method, Parameter, integer, not_of_type};
 pub use probe::{
     ChainFigures, EventDetail, EventLine, EventsError, HeadInfo, LedgerProbe, Probe, read_hex, read_id,
 };
-pub use server::{Server, ServerConfig, ServerError, ServerParts};
+pub use server::{OpenAccess, Server, ServerConfig, ServerError, ServerParts};
+pub use session::{Session, SessionClosed};

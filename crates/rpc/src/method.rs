@@ -10,9 +10,11 @@ use std::time::Duration;
 use chainwright_chain::Notice;
 use futures_channel::mpsc;
 use futures_util::StreamExt as _;
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Answer, RpcError, code};
+use crate::session::Session;
 
 /// The JSON type a parameter must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,6 +203,40 @@ impl Method {
         Ok(values)
     }
 
+    /// The parameters in their positions as JSON-RPC 2.0 wants them, in go-ethereum's words (`rpc/json.go`
+    /// `parsePositionalArguments`): none may be `null` or absent, optional ones may be `null`.
+    ///
+    /// # Errors
+    /// [`code::INVALID_PARAMS`].
+    pub fn arguments(&self, params: Value) -> Result<Vec<Value>, RpcError> {
+        let mut values = match params {
+            Value::Null => Vec::new(),
+            Value::Array(values) => values,
+            _ => return Err(RpcError::invalid_params("non-array args")),
+        };
+        let most = self.parameters.len();
+        if values.len() > most {
+            return Err(RpcError::invalid_params(format!("too many arguments, want at most {most}")));
+        }
+        values.resize(most, Value::Null);
+        for (at, (parameter, value)) in self.parameters.iter().zip(&values).enumerate() {
+            if value.is_null() {
+                if parameter.is_required {
+                    let message = format!("missing value for required argument {at}");
+                    return Err(RpcError::invalid_params(message));
+                }
+                continue;
+            }
+            if let Some(expected) = parameter.kind.expected()
+                && type_name(value) != expected
+            {
+                let what = not_of_type(value, expected).message;
+                return Err(RpcError::invalid_params(format!("invalid argument {at}: {what}")));
+            }
+        }
+        Ok(values)
+    }
+
     fn check_types(&self, values: &[Value]) -> Result<(), RpcError> {
         let mut wrong = Map::new();
         for (at, parameter) in self.parameters.iter().enumerate() {
@@ -265,7 +301,12 @@ pub struct Call {
     pub params: Vec<Value>,
     /// Set when the server stops; whoever waits looks at it.
     pub stopping: Arc<AtomicBool>,
+    pub(crate) session: Option<Session>,
+    pub(crate) after: Mutex<Vec<AfterReply>>,
 }
+
+/// What is done once a reply is on its way.
+pub(crate) type AfterReply = Box<dyn FnOnce() + Send>;
 
 /// How long a waiting handler sleeps before it looks at [`Call::stopping`] again.
 const WAIT_SLICE: Duration = Duration::from_millis(500);
@@ -273,7 +314,35 @@ const WAIT_SLICE: Duration = Duration::from_millis(500);
 impl Call {
     /// A call outside of a server, for tests and for tools.
     pub fn new(params: Vec<Value>) -> Self {
-        Self { params, stopping: Arc::default() }
+        Self { params, stopping: Arc::default(), session: None, after: Mutex::default() }
+    }
+
+    /// The same call over a connection that takes messages.
+    #[must_use]
+    pub fn over(mut self, session: Session) -> Self {
+        self.session = Some(session);
+        self
+    }
+
+    /// The connection to push messages into.
+    ///
+    /// # Errors
+    /// [`RpcError::notifications_unsupported`] over plain HTTP.
+    pub fn session(&self) -> Result<&Session, RpcError> {
+        self.session.as_ref().ok_or_else(RpcError::notifications_unsupported)
+    }
+
+    /// Does something once the reply to this call (or to its whole batch) stands in the connection's queue: whatever it
+    /// pushes comes after the reply. It runs on a thread of the asynchronous runtime: it must be short and not block.
+    pub fn after_reply(&self, action: impl FnOnce() + Send + 'static) {
+        self.after.lock().push(Box::new(action));
+    }
+
+    /// What the server does when the reply stands in the queue, for tests of handlers: runs what
+    /// [`Call::after_reply`] was given.
+    pub fn reply_is_sent(&self) {
+        let actions = std::mem::take(&mut *self.after.lock());
+        actions.into_iter().for_each(|action| action());
     }
 
     /// Whether the server stops.

@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chainwright_chain::Timestamp;
 use parking_lot::Mutex;
 
+use tokio::sync::mpsc;
+
 use crate::host::{AddNode, AddedNode, Host, HostError, NetworkTotals, PeerInfo, PeerSelector};
+use crate::session::{Outgoing, Session};
 
 /// A node without a network.
 #[derive(Default)]
@@ -23,6 +26,25 @@ pub struct TestHost {
     pub stopped: AtomicBool,
     /// Whether it talks to nobody.
     pub network_paused: AtomicBool,
+}
+
+/// What was pushed into a session.
+pub struct Pushed(mpsc::Receiver<Outgoing>);
+
+impl Pushed {
+    /// The next message; `None` if there is none now.
+    pub fn next(&mut self) -> Option<String> {
+        match self.0.try_recv() {
+            Ok(Outgoing::Push(text)) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// A session without a connection, and what is pushed into it.
+pub fn session(id: u64) -> (Session, Pushed) {
+    let (session, outgoing) = Session::open(id);
+    (session, Pushed(outgoing))
 }
 
 /// The time of a host whose clock nobody mocked.

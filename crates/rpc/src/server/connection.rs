@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,14 +19,12 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::queue::QueueError;
-use super::{STOP_GRACE, Shared, events, health};
-use crate::auth::IpRange;
+use super::{STOP_GRACE, Shared, access, events, health, socket};
+use crate::jsonrpc::Caller;
 
 /// Whatever is sent back.
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// What a wrong password costs (Bitcoin Core `HTTPReq_JSONRPC`).
-const WRONG_PASSWORD_DELAY: Duration = Duration::from_millis(250);
 /// How long to wait after the operating system refused a connection, as when files run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Bytes of request headers.
@@ -66,15 +64,24 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, connectio
 
 async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     let _ = stream.set_nodelay(true);
+    let slot = socket::Slot::default();
     let service = service_fn(|request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(route(request, peer, shared).await) }
+        let (shared, slot) = (Arc::clone(&shared), Arc::clone(&slot));
+        async move {
+            let origin = access::allowed_origin(&request, &shared);
+            let mut response = route(request, peer, shared, &slot).await;
+            if let Some(origin) = origin {
+                access::add_origin(&mut response, origin);
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(shared.config.request_timeout)
         .max_buf_size(HEADERS_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -86,26 +93,43 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "RPC connection ended");
     }
+    let opening = slot.lock().take();
+    if let Some(opening) = opening {
+        socket::run(opening, peer, shared).await;
+    }
 }
 
-async fn route(request: Request<Incoming>, peer: SocketAddr, shared: Arc<Shared>) -> Response<Body> {
-    let allowed = IpRange::LOOPBACK.iter().chain(&shared.config.allow);
-    if !allowed.into_iter().any(|range| range.contains(peer.ip())) {
+async fn route(
+    mut request: Request<Incoming>,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    slot: &socket::Slot,
+) -> Response<Body> {
+    if !access::is_allowed(peer, &shared) {
         tracing::warn!(%peer, "RPC connection from an address that is not allowed");
         return empty(StatusCode::FORBIDDEN);
     }
     if shared.stopping.load(Ordering::Relaxed) {
         return text(StatusCode::SERVICE_UNAVAILABLE, "Request rejected during server shutdown");
     }
+    if request.method() == Method::OPTIONS && access::allowed_origin(&request, &shared).is_some() {
+        return access::preflight();
+    }
     let is_read = request.method() == Method::GET;
     match request.uri().path() {
         "/" if request.method() == Method::POST => call(request, peer, shared).await,
+        "/" if is_read && socket::is_wanted(&request) => {
+            match access::caller(&request, peer, &shared).await {
+                Ok(caller) => socket::open(&mut request, caller, slot, &shared),
+                Err(refusal) => refusal,
+            }
+        }
         "/" => wrong_method("POST", "JSONRPC server handles only POST requests"),
         "/health/live" if is_read => text(StatusCode::OK, "live\n"),
         "/health/ready" if is_read => health::ready(request.uri().query(), &shared),
         "/metrics" if is_read => health::metrics(shared).await,
-        "/events" if is_read => match check_caller(&request, peer, &shared).await {
-            Ok(()) => events::events(request.uri().query(), shared).await,
+        "/events" if is_read => match access::caller(&request, peer, &shared).await {
+            Ok(_) => events::events(request.uri().query(), shared).await,
             Err(refusal) => refusal,
         },
         "/health/live" | "/health/ready" | "/metrics" | "/events" => {
@@ -115,37 +139,21 @@ async fn route(request: Request<Incoming>, peer: SocketAddr, shared: Arc<Shared>
     }
 }
 
-async fn check_caller(
-    request: &Request<Incoming>,
-    peer: SocketAddr,
-    shared: &Shared,
-) -> Result<(), Response<Body>> {
-    let header = request.headers().get(AUTHORIZATION);
-    if header.and_then(|header| header.to_str().ok()).is_some_and(|header| shared.gate.admits(header)) {
-        return Ok(());
-    }
-    if header.is_some() {
-        tracing::warn!(%peer, "incorrect RPC password attempt");
-        tokio::time::sleep(WRONG_PASSWORD_DELAY).await;
-    }
-    let mut refusal = empty(StatusCode::UNAUTHORIZED);
-    refusal.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"jsonrpc\""));
-    Err(refusal)
-}
-
 async fn call(request: Request<Incoming>, peer: SocketAddr, shared: Arc<Shared>) -> Response<Body> {
-    if let Err(refusal) = check_caller(&request, peer, &shared).await {
-        return refusal;
-    }
+    let caller: Caller = match access::caller(&request, peer, &shared).await {
+        Ok(caller) => caller,
+        Err(refusal) => return refusal,
+    };
     let body = match read_body(request, &shared).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
     let executor = Arc::clone(&shared);
-    let reply = match shared.queue.run(move || executor.executor.answer(&body)).await {
-        Ok(reply) => reply,
+    let (reply, after) = match shared.queue.run(move || executor.executor.answer(&body, &caller)).await {
+        Ok(answered) => answered,
         Err(error) => return queue_refusal(error, &shared),
     };
+    after.into_iter().for_each(|action| action());
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     match reply.body {
         Some(mut json) => {

@@ -53,8 +53,14 @@ const MOCK_TIME_MAX: i64 = i64::MAX / 1_000_000_000;
 /// Longest wait of `stop`.
 const STOP_WAIT_MAX: Duration = Duration::from_mins(1);
 
-/// Adds the methods; `help` speaks of everything in the table.
-pub(super) fn add_to(table: &mut Table, calls: &CallMetrics, host: &Arc<dyn Host>, client_name: &str) {
+/// Adds the methods; `help` speaks of everything in the table. Their names.
+pub(super) fn add_to(
+    table: &mut Table,
+    calls: &CallMetrics,
+    host: &Arc<dyn Host>,
+    client_name: &str,
+) -> Vec<&'static str> {
+    let mut names = vec!["help"];
     for method in [
         stop(host, client_name),
         uptime(host),
@@ -64,6 +70,7 @@ pub(super) fn add_to(table: &mut Table, calls: &CallMetrics, host: &Arc<dyn Host
         logging(host),
         set_mock_time(host),
     ] {
+        names.push(method.name);
         table.insert(method.name, method);
     }
     let mut method = Method {
@@ -77,6 +84,7 @@ pub(super) fn add_to(table: &mut Table, calls: &CallMetrics, host: &Arc<dyn Host
     listed.insert(method.name, method.clone());
     method.handler = Arc::new(move |call| Ok(help(&listed, call.text(0).unwrap_or_default()).into()));
     table.insert(method.name, method);
+    names
 }
 
 fn method(

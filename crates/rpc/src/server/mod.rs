@@ -1,14 +1,18 @@
 //! The HTTP server: listening, limits, and which path leads where.
 
+mod access;
 mod connection;
 mod control;
 mod events;
+mod followers;
 mod health;
 mod queue;
+mod socket;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -16,11 +20,12 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::auth::{AuthConfig, AuthError, Gate, IpRange};
-use crate::dialect::{Dialect, Table};
+use crate::dialect::{Dialect, Style, Table};
 use crate::host::Host;
 use crate::jsonrpc::Executor;
 use crate::metrics::{CallMetrics, Metrics};
 use crate::probe::Probe;
+pub use access::OpenAccess;
 use queue::WorkQueue;
 
 /// How the server listens and what it refuses. Defaults are Bitcoin Core's where it has the setting.
@@ -32,6 +37,11 @@ pub struct ServerConfig {
     pub allow: Vec<IpRange>,
     /// How callers show who they are.
     pub auth: AuthConfig,
+    /// Lets callers on this machine in without a login; `None` asks everybody for one.
+    pub open: Option<OpenAccess>,
+    /// Origins whose pages may read answers and open WebSockets, such as `http://localhost:3000`; `*` for all
+    /// (go-ethereum's `--http.corsdomain` and `--ws.origins`).
+    pub cors_origins: Vec<String>,
     /// Calls that run at once (`-rpcthreads`).
     pub threads: usize,
     /// Calls that may wait (`-rpcworkqueue`).
@@ -40,10 +50,14 @@ pub struct ServerConfig {
     pub body_bytes_max: usize,
     /// Requests in one batch.
     pub batch_max: usize,
+    /// Bytes of a batch's answers after which its further calls fail; JSON-RPC 2.0 style alone.
+    pub batch_reply_bytes_max: usize,
     /// Open connections.
     pub connections_max: usize,
     /// Event streams that stay open.
     pub streams_max: usize,
+    /// WebSockets that stay open; 0 for none.
+    pub sockets_max: usize,
     /// How long a caller may take to send a request (`-rpcservertimeout`).
     pub request_timeout: Duration,
     /// What the program calls itself, as in `… stopping`.
@@ -56,12 +70,16 @@ impl Default for ServerConfig {
             bind: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             allow: Vec::new(),
             auth: AuthConfig::default(),
+            open: None,
+            cors_origins: Vec::new(),
             threads: 16,
             queue_depth: 64,
             body_bytes_max: 32 << 20,
             batch_max: 1000,
+            batch_reply_bytes_max: 25_000_000,
             connections_max: 256,
             streams_max: 32,
+            sockets_max: 64,
             request_timeout: Duration::from_secs(30),
             client_name: "Chainwright".into(),
         }
@@ -70,7 +88,7 @@ impl Default for ServerConfig {
 
 /// What the server speaks for.
 pub struct ServerParts {
-    /// The methods; of two with one name the later dialect's counts.
+    /// The methods; of two with one name the later dialect's counts, and the last one's style is the server's.
     pub dialects: Vec<Arc<dyn Dialect>>,
     /// The chain, for health, metrics and events.
     pub probe: Arc<dyn Probe>,
@@ -101,6 +119,9 @@ struct Shared {
     executor: Executor,
     queue: WorkQueue,
     streams: Arc<Semaphore>,
+    sockets: Arc<Semaphore>,
+    next_session: AtomicU64,
+    dialects: Vec<Arc<dyn Dialect>>,
     metrics: Metrics,
     probe: Arc<dyn Probe>,
     host: Arc<dyn Host>,
@@ -137,6 +158,7 @@ impl Server {
             listeners.push(bound.map_err(|source| ServerError::Bind { address, source })?);
         }
         let gate = Gate::open(&config.auth)?;
+        let dialects = parts.dialects.clone();
         let shared = Arc::new(shared(config, gate, parts));
         let addresses: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let connections = Arc::new(Semaphore::new(shared.config.connections_max));
@@ -145,6 +167,9 @@ impl Server {
             tasks.spawn(connection::accept(listener, Arc::clone(&shared), Arc::clone(&connections)));
         }
         tasks.spawn(health::count_reorganisations(Arc::clone(&shared)));
+        for follower in dialects.into_iter().filter_map(Dialect::follower) {
+            tasks.spawn(followers::follow(follower, Arc::clone(&shared)));
+        }
         tracing::info!(?addresses, "RPC server listens");
         Ok(Self { shared, addresses, tasks })
     }
@@ -171,15 +196,35 @@ fn shared(config: ServerConfig, gate: Gate, parts: ServerParts) -> Shared {
     let calls = CallMetrics::new(Arc::new(move || clock_host.monotonic_us()));
     let stopping = Arc::new(AtomicBool::new(false));
     let mut table = Table::new();
-    for dialect in parts.dialects {
+    let mut public = BTreeSet::new();
+    for dialect in &parts.dialects {
         tracing::debug!(dialect = dialect.name(), "RPC dialect");
-        table.extend(dialect.methods().into_iter().map(|method| (method.name, method)));
+        for method in Arc::clone(dialect).methods() {
+            let name = method.name;
+            if dialect.is_public() {
+                public.insert(name)
+            } else {
+                public.remove(name)
+            };
+            table.insert(name, method);
+        }
     }
-    control::add_to(&mut table, &calls, &parts.host, &config.client_name);
+    let steering = control::add_to(&mut table, &calls, &parts.host, &config.client_name);
+    public.retain(|name| !steering.contains(name));
     let metrics = Metrics::new(&calls);
-    let executor =
-        Executor { table, metrics: calls, batch_max: config.batch_max, stopping: Arc::clone(&stopping) };
+    let executor = Executor {
+        style: parts.dialects.last().map_or_else(Style::default, |dialect| dialect.style()),
+        table,
+        public,
+        metrics: calls,
+        batch_max: config.batch_max,
+        batch_reply_bytes_max: config.batch_reply_bytes_max,
+        stopping: Arc::clone(&stopping),
+    };
     Shared {
+        sockets: Arc::new(Semaphore::new(config.sockets_max)),
+        next_session: AtomicU64::new(1),
+        dialects: parts.dialects,
         queue: WorkQueue::new(config.threads, config.queue_depth),
         streams: Arc::new(Semaphore::new(config.streams_max)),
         config,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bounded work on threads that may block.
 pub(super) struct WorkQueue {
@@ -35,6 +35,23 @@ impl WorkQueue {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, QueueError> {
         let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| QueueError::Full)?;
+        self.run_admitted(admitted, work).await
+    }
+
+    /// As [`WorkQueue::run`], but waits for a place in the queue. Whoever calls this bounds how many wait.
+    pub(super) async fn run_in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, QueueError> {
+        let admitted = Arc::clone(&self.admitted).acquire_owned().await.map_err(|_| QueueError::Lost)?;
+        self.run_admitted(admitted, work).await
+    }
+
+    async fn run_admitted<T: Send + 'static>(
+        &self,
+        admitted: OwnedSemaphorePermit,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, QueueError> {
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| QueueError::Lost)?;
         let done = tokio::task::spawn_blocking(move || {
             let _places = (admitted, running);

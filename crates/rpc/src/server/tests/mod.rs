@@ -71,6 +71,8 @@ impl Probe for TestProbe {
     }
 }
 
+mod web;
+
 struct TestDialect;
 
 impl Dialect for TestDialect {

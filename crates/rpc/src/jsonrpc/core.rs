@@ -1,35 +1,14 @@
-//! JSON-RPC 1.0, 1.1 and 2.0 over HTTP, single and in batches, with the status codes of Bitcoin Core
+//! JSON-RPC 1.0, 1.1 and 2.0, with the status codes of Bitcoin Core
 //! (`httprpc.cpp` `ExecuteHTTPRPC`, `rpc/request.cpp`).
 //!
 //! Invariants:
 //! - the two old versions answer a failed single request with an HTTP error, 2.0 and batches never do;
 //! - a 2.0 request without `id` is executed and not answered.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use serde_json::{Map, Value, json};
 
-use crate::dialect::Table;
+use super::{Context, Executor, HttpReply};
 use crate::error::{Answer, RpcError, code};
-use crate::method::Call;
-use crate::metrics::CallMetrics;
-
-/// What goes back over HTTP.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct HttpReply {
-    pub(crate) status: u16,
-    /// JSON, or nothing.
-    pub(crate) body: Option<String>,
-}
-
-/// Runs requests.
-pub(crate) struct Executor {
-    pub(crate) table: Table,
-    pub(crate) metrics: CallMetrics,
-    pub(crate) batch_max: usize,
-    pub(crate) stopping: Arc<AtomicBool>,
-}
 
 /// What is known of a request so far; an error reply needs whatever has been read before the error.
 struct Request {
@@ -96,11 +75,11 @@ impl Request {
 }
 
 impl Executor {
-    /// Answers the body of one HTTP request. Blocks.
-    pub(crate) fn answer(&self, body: &[u8]) -> HttpReply {
+    /// Answers one body.
+    pub(super) fn answer_core(&self, body: &[u8], context: &mut Context<'_>) -> HttpReply {
         match serde_json::from_slice(body) {
-            Ok(Value::Array(batch)) => self.answer_batch(batch),
-            Ok(request @ Value::Object(_)) => self.answer_single(request),
+            Ok(Value::Array(batch)) => self.answer_batch(batch, context),
+            Ok(request @ Value::Object(_)) => self.answer_single(request, context),
             Ok(_) => {
                 failed(&Request::unread(), RpcError::new(code::PARSE_ERROR, "Top-level object parse error"))
             }
@@ -108,19 +87,19 @@ impl Executor {
         }
     }
 
-    fn answer_single(&self, value: Value) -> HttpReply {
+    fn answer_single(&self, value: Value, context: &mut Context<'_>) -> HttpReply {
         let mut request = Request::unread();
         if let Err(error) = request.read(value) {
             return failed(&request, error);
         }
-        match self.execute(&mut request) {
+        match self.execute(&request.method, request.params.take(), context) {
             _ if request.is_notification() => HttpReply { status: 204, body: None },
             Err(error) if !request.is_version_2 => failed(&request, error),
             answer => HttpReply { status: 200, body: Some(request.reply(answer).to_string()) },
         }
     }
 
-    fn answer_batch(&self, batch: Vec<Value>) -> HttpReply {
+    fn answer_batch(&self, batch: Vec<Value>, context: &mut Context<'_>) -> HttpReply {
         if batch.len() > self.batch_max {
             let message =
                 format!("Batch of {} requests is over the limit of {}", batch.len(), self.batch_max);
@@ -130,7 +109,8 @@ impl Executor {
         let mut request = Request::unread();
         let mut replies = Vec::with_capacity(batch.len());
         for value in batch {
-            let answer = request.read(value).and_then(|()| self.execute(&mut request));
+            let read = request.read(value);
+            let answer = read.and_then(|()| self.execute(&request.method, request.params.take(), context));
             if !request.is_notification() {
                 replies.push(request.reply(answer));
             }
@@ -139,19 +119,6 @@ impl Executor {
             return HttpReply { status: 204, body: None };
         }
         HttpReply { status: 200, body: Some(Value::Array(replies).to_string()) }
-    }
-
-    fn execute(&self, request: &mut Request) -> Answer {
-        let Some(method) = self.table.get(request.method.as_str()) else {
-            self.metrics.unknown();
-            return Err(RpcError::new(code::METHOD_NOT_FOUND, "Method not found"));
-        };
-        let running = self.metrics.start(method.name);
-        let params = method.positional(std::mem::take(&mut request.params));
-        let call = |params| (method.handler)(&Call { params, stopping: Arc::clone(&self.stopping) });
-        let answer = params.and_then(call);
-        running.finish(answer.is_ok());
-        answer
     }
 }
 
@@ -167,8 +134,13 @@ fn failed(request: &Request, error: RpcError) -> HttpReply {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::dialect::{Style, Table};
+    use crate::jsonrpc::Caller;
     use crate::method::{Kind, Method, Parameter};
+    use crate::metrics::CallMetrics;
 
     fn executor() -> Executor {
         let echo = Method {
@@ -182,6 +154,9 @@ mod tests {
             }),
         };
         Executor {
+            style: Style::BitcoinCore,
+            public: Default::default(),
+            batch_reply_bytes_max: usize::MAX,
             table: Table::from([(echo.name, echo)]),
             metrics: CallMetrics::new(Arc::new(|| 0)),
             batch_max: 3,
@@ -191,7 +166,8 @@ mod tests {
 
     #[track_caller]
     fn check_answer(body: &str, status: u16, expected: &str) {
-        let reply = executor().answer(body.as_bytes());
+        let caller = Caller { is_operator: true, session: None };
+        let (reply, _) = executor().answer(body.as_bytes(), &caller);
         assert_eq!((reply.status, reply.body.unwrap_or_default().as_str()), (status, expected));
     }
 

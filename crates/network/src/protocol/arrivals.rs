@@ -118,6 +118,7 @@ impl<L: Ledger> Protocol<L> {
             peer.relay.submitting += 1;
             peer.relay.submitting_bytes += bytes;
         }
+        self.from_peers.insert(&tx.relay_id().0);
         for id in BTreeSet::from([tx.id(), tx.relay_id()]) {
             *self.judging.entry(id).or_default() += 1;
         }

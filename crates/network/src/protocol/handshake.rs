@@ -186,7 +186,7 @@ impl<L: Ledger> Protocol<L> {
             manual.connected();
         }
         if peer.relays() {
-            self.announce_pool(id);
+            self.announce_unbroadcast(id);
         }
     }
 

@@ -29,7 +29,7 @@ mod serve;
 mod tick;
 mod wanted;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use chainwright_chain::{BlockId, Consensus, Headers, Ledger, Published, TxId};
@@ -98,6 +98,11 @@ pub struct Protocol<L: Ledger> {
     judging: BTreeMap<TxId, usize>,
     rejected: RollingSet,
     confirmed: RollingSet,
+    /// Relay ids of what peers have brought: anything else in the pool is our own.
+    from_peers: RollingSet,
+    /// Own transactions that no peer has fetched yet, by relay id.
+    unbroadcast: BTreeSet<TxId>,
+    next_rebroadcast_at: u64,
     next_inbound_inventory_at: u64,
 
     discouraged: RollingSet,
@@ -127,6 +132,9 @@ impl<L: Ledger> Protocol<L> {
             judging: BTreeMap::new(),
             rejected: RollingSet::new(random.key(), 60_000),
             confirmed: RollingSet::new(random.key(), 24_000),
+            from_peers: RollingSet::new(random.key(), 60_000),
+            unbroadcast: BTreeSet::new(),
+            next_rebroadcast_at: now,
             discouraged: RollingSet::new(random.key(), 25_000),
             group_key: random.key(),
             gossip_key: random.key(),

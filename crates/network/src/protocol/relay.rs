@@ -20,6 +20,10 @@ const INVENTORY_TARGET: usize = 70;
 const INVENTORY_MAX: usize = 1_000;
 /// Announcements waiting for one peer; the oldest go first.
 const QUEUE_MAX: usize = 50_000;
+/// Own transactions that are told of again until somebody fetches them.
+const UNBROADCAST_MAX: usize = 5_000;
+/// How often: a base and a random part, in milliseconds (`ReattemptInitialBroadcast`).
+const REBROADCAST: (u64, u64) = (10 * MINUTE, 5 * MINUTE);
 /// Mean time between two `feefilter` (`AVG_FEEFILTER_BROADCAST_INTERVAL`).
 const FEE_FILTER_DELAY: u64 = 10 * MINUTE;
 /// Above every fee rate: send no transactions for now (21 million bitcoins, as Bitcoin Core).
@@ -74,6 +78,11 @@ impl<L: Ledger> Protocol<L> {
             return;
         }
         self.wanted.forget(&relay_id);
+        // Neither from a peer nor out of a block that was undone: our own.
+        let is_own = !self.from_peers.contains(&relay_id.0) && !self.confirmed.contains(&relay_id.0);
+        if is_own && self.unbroadcast.len() < UNBROADCAST_MAX {
+            self.unbroadcast.insert(relay_id);
+        }
         let ids: Vec<_> = self.peers.iter().filter(|(_, peer)| peer.relays()).map(|(id, _)| *id).collect();
         for id in ids {
             self.queue_transaction(id, relay_id);
@@ -102,15 +111,51 @@ impl<L: Ledger> Protocol<L> {
         }
     }
 
-    /// A peer that has just become ready is told of the whole pool. (Bitcoin Core tells of new transactions only; a network of
-    /// few nodes would forget what was sent while one of them was away.)
-    pub(super) fn announce_pool(&mut self, id: PeerId) {
-        if !self.parameters.policy.relay_transactions {
-            return;
+    /// Transactions of our own that no peer has fetched yet, by relay id, to be handed to the next run
+    /// ([`Protocol::announce_own`]).
+    pub fn unbroadcast(&self) -> Vec<TxId> {
+        self.unbroadcast.iter().copied().collect()
+    }
+
+    /// Transactions of our own that an earlier run could hand to nobody; ids that are not in the pool are forgotten.
+    pub fn announce_own(&mut self, relay_ids: impl IntoIterator<Item = TxId>) {
+        self.unbroadcast.extend(relay_ids);
+        self.announce_again();
+    }
+
+    /// A peer that has just become ready is told of what nobody has taken from us yet, and of nothing else: what the pool holds
+    /// besides has gone round already, and would show whom we talk to.
+    pub(super) fn announce_unbroadcast(&mut self, id: PeerId) {
+        if self.parameters.policy.relay_transactions {
+            self.forget_gone();
+            for relay_id in self.unbroadcast() {
+                self.queue_transaction(id, relay_id);
+            }
         }
-        let ids: Vec<_> = self.published.pool().all().iter().map(|tx| tx.relay_id()).collect();
-        for relay_id in ids {
-            self.queue_transaction(id, relay_id);
+    }
+
+    fn forget_gone(&mut self) {
+        let pool = self.published.pool();
+        self.unbroadcast.retain(|relay_id| pool.get(relay_id).is_some());
+    }
+
+    /// Tells everybody who has not heard of them of transactions of our own that nobody has fetched (Bitcoin Core
+    /// `ReattemptInitialBroadcast`).
+    fn announce_again(&mut self) {
+        self.forget_gone();
+        let peers: Vec<_> = self.peers.iter().filter(|(_, peer)| peer.relays()).map(|(id, _)| *id).collect();
+        for relay_id in self.unbroadcast() {
+            for id in &peers {
+                self.queue_transaction(*id, relay_id);
+            }
+        }
+    }
+
+    /// Does so every ten to fifteen minutes.
+    pub(super) fn rebroadcast(&mut self) {
+        if self.now >= self.next_rebroadcast_at {
+            self.next_rebroadcast_at = self.now + REBROADCAST.0 + self.random.below(REBROADCAST.1);
+            self.announce_again();
         }
     }
 

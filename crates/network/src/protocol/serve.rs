@@ -173,6 +173,7 @@ impl<L: Ledger> Protocol<L> {
             _ => tx.to_bytes().into(),
         };
         let length = bytes.len();
+        self.unbroadcast.remove(&relay_id);
         self.send(id, &Message::Tx(bytes));
         Some(length)
     }

@@ -50,6 +50,7 @@ impl<L: Ledger> Protocol<L> {
         }
         self.check_unproven();
         self.orphans.expire(self.now);
+        self.rebroadcast();
         self.dial();
         self.downloads.refill_all = true;
     }

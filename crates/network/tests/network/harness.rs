@@ -86,9 +86,14 @@ pub(crate) struct Node {
     pub(crate) is_pool_slow: bool,
 }
 
+/// All headers have one length.
+pub(crate) fn header_length() -> Option<usize> {
+    Some(crate::support::genesis().header.to_bytes().len())
+}
+
 pub(crate) fn parameters() -> Parameters<Slots> {
     let mut parameters = Parameters::new(MAGIC, 18444);
-    parameters.header_length = Some(49);
+    parameters.header_length = header_length();
     parameters.message_max = 1 << 20;
     parameters.policy.outbound_full_relay_max = 0;
     parameters.policy.outbound_block_relay_max = 0;
@@ -176,6 +181,16 @@ impl Node {
         let mut reply = self.chain.submit(Arc::new(tx));
         self.settle();
         reply.take().expect("the driver has settled").expect("the pool takes everything");
+    }
+
+    /// Puts a transaction into the pool before the protocol listens.
+    pub(crate) fn submit_quietly(&mut self, tx: crate::support::Tx) {
+        let reply = self.chain.submit(Arc::new(tx));
+        while let Some(message) = { self.messages.lock().pop_front() } {
+            self.driver.handle(message, Timestamp(self.now / 1000));
+        }
+        while self.notices.try_recv().is_ok() {}
+        drop(reply);
     }
 
     pub(crate) fn handle(&mut self, input: Input) {

@@ -5,7 +5,7 @@ use chainwright_chain::{BlockId, Codec};
 use chainwright_network::message::{FrameDecoder, Message, Version, encode_frame};
 use chainwright_network::*;
 
-use crate::harness::{MAGIC, Node, START, address};
+use crate::harness::{MAGIC, Node, START, address, header_length};
 use crate::support::{TestBlock, id};
 
 pub(crate) struct Puppet {
@@ -13,7 +13,7 @@ pub(crate) struct Puppet {
 }
 
 pub(crate) fn encoded(message: &Message) -> Bytes {
-    encode_frame(MAGIC, message.command(), &message.encode(Some(49)))
+    encode_frame(MAGIC, message.command(), &message.encode(header_length()))
 }
 
 pub(crate) fn version(nonce: u64) -> Version {
@@ -69,7 +69,7 @@ impl Puppet {
                 decoder.push(&bytes);
                 let frame =
                     decoder.next_frame().expect("outputs are good frames").expect("outputs are whole frames");
-                Message::decode(frame.command, frame.payload, Some(49)).expect("outputs decode")
+                Message::decode(frame.command, frame.payload, header_length()).expect("outputs decode")
             })
             .collect()
     }

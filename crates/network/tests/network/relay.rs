@@ -44,12 +44,56 @@ fn a_transaction_crosses_three_nodes() {
 }
 
 #[test]
-fn a_peer_that_joins_later_hears_of_the_whole_pool() {
+fn a_peer_that_joins_later_hears_of_what_nobody_has_taken_yet_and_of_nothing_else() {
     let blocks = chain(5, 1, 1);
-    let mut net = Net::new(vec![node_with(1, &blocks), node_with(2, &blocks)]);
+    let mut net = Net::new((1..4).map(|seed| node_with(seed, &blocks)).collect());
     (0..50).for_each(|value| net.nodes[0].submit(tx(7, value)));
+    assert_eq!(net.nodes[0].protocol.unbroadcast().len(), 50);
     net.link(1, 0, OUTBOUND);
     assert!(net.run_until(120_000, |net| pool_ids(&net.nodes[1]).len() == 50));
+    assert!(net.nodes.iter().all(|node| node.protocol.unbroadcast().is_empty()), "somebody has them");
+    net.link(2, 0, OUTBOUND);
+    net.link(2, 1, OUTBOUND);
+    net.run(120_000);
+    assert_eq!(pool_ids(&net.nodes[2]).len(), 0, "the pool is shown to nobody");
+    net.nodes[0].submit(tx(7, 50));
+    assert!(net.run_until(120_000, |net| pool_ids(&net.nodes[2]) == [tx(7, 50).id()]), "what comes later is");
+}
+
+#[test]
+fn own_transactions_of_an_earlier_run_are_announced_by_the_next() {
+    let blocks = chain(5, 1, 1);
+    let mut net = Net::new((1..3).map(|seed| node_with(seed, &blocks)).collect());
+    net.link(1, 0, OUTBOUND);
+    net.run(2_000);
+    // Taken without a notice, as out of a file.
+    net.nodes[0].submit_quietly(tx(7, 1));
+    net.run(30_000);
+    assert_eq!(pool_ids(&net.nodes[1]).len(), 0);
+    net.nodes[0].protocol.announce_own([tx(7, 1).id(), tx(7, 2).id()]);
+    assert_eq!(net.nodes[0].protocol.unbroadcast(), [tx(7, 1).id()], "what is gone is forgotten");
+    assert!(net.run_until(120_000, |net| pool_ids(&net.nodes[1]).len() == 1));
+}
+
+#[test]
+fn an_own_transaction_that_was_not_worth_announcing_is_tried_again() {
+    let mut parameters = parameters();
+    parameters.hooks.fee_rate = |_, _| Some(1_000);
+    let mut node = Node::new(1, parameters);
+    node.mine_all(&chain(5, 1, 1));
+    let puppet = Puppet::join(&mut node, 2, OUTBOUND);
+    puppet.say(&mut node, &Message::FeeFilter(5_000));
+    node.submit(tx(7, 1));
+    let told = |node: &mut Node| puppet.heard(node).iter().any(|it| matches!(it, Message::Inv(_)));
+    wait(&mut node, 60_000);
+    puppet.say(&mut node, &Message::FeeFilter(500));
+    wait(&mut node, 60_000);
+    assert!(!told(&mut node));
+    for _ in 0..14 {
+        wait(&mut node, 60_000);
+        puppet.say(&mut node, &Message::Ping(Some(1)));
+    }
+    assert!(told(&mut node), "within fifteen minutes");
 }
 
 #[test]

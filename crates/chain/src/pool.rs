@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Fault, Ledger, Prepared, Refusal, Timestamp, Transaction, TxId, View};
+use crate::{Fault, Ledger, Prepared, Refusal, Step, Timestamp, Transaction, TxId, View};
 
 /// What taking a transaction did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct HeadChange<'a, L: Ledger> {
     pub disconnected: &'a [Arc<Prepared<L>>],
     /// Blocks that joined the chain, the lowest first.
     pub connected: &'a [Arc<Prepared<L>>],
+    /// What the change did to the rows: the way down from the old head, then the way up to the new one.
+    pub steps: &'a [Step],
     /// The chain as it stands now.
     pub head: &'a View<L>,
     /// The node's time.
@@ -53,6 +55,11 @@ pub trait Pool<L: Ledger>: Default + Send + Sync + 'static {
     /// Whether none wait.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether a block made now would take any. What only waits for something else to come need not count.
+    fn is_ready(&self) -> bool {
+        !self.is_empty()
     }
 
     /// All transactions, parents before children.

@@ -171,8 +171,11 @@ impl<L: Ledger> Run<L> {
             return Ok(());
         }
         loop {
-            let waiting = self.chain.published().pool().len();
-            if waiting == 0 || !self.seal_or_rest().await? {
+            let (waiting, is_ready) = {
+                let pool = self.chain.published().pool();
+                (pool.len(), pool.is_ready())
+            };
+            if !is_ready || !self.seal_or_rest().await? {
                 return Ok(());
             }
             // What no block takes must not make empty blocks for ever.

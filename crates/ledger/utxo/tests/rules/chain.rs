@@ -152,7 +152,8 @@ impl Chain {
     }
 
     fn tell_pool(&mut self, disconnected: &[Arc<Prepared<Utxo>>], connected: &[Arc<Prepared<Utxo>>]) {
-        let change = HeadChange { disconnected, connected, head: &self.head, now: Timestamp(self.now) };
+        let change =
+            HeadChange { disconnected, connected, steps: &[], head: &self.head, now: Timestamp(self.now) };
         self.pool.head_changed(&self.ledger, &change).expect("memory does not fail");
     }
 

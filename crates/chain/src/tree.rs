@@ -6,7 +6,7 @@
 //!   the head; the heaviest is found without a search of the tree;
 //! - equal weight: the branch whose body was complete first leads.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use crate::{BlockId, Headers, Ledger, Reason, Weight};
 
@@ -49,6 +49,8 @@ type Rank = (Weight, core::cmp::Reverse<u64>, BlockId);
 
 pub(crate) struct Tree<L: Ledger> {
     entries: HashMap<BlockId, Entry<L>>,
+    /// Blocks without children.
+    leaves: HashSet<BlockId>,
     candidates: BTreeSet<Rank>,
     best_header: Headers<L>,
     sequence: u64,
@@ -71,6 +73,7 @@ impl<L: Ledger> Tree<L> {
         let candidates = BTreeSet::from([(genesis.weight(), core::cmp::Reverse(0), id)]);
         Self {
             entries: HashMap::from([(id, entry)]),
+            leaves: HashSet::from([id]),
             candidates,
             best_header: genesis,
             sequence: 0,
@@ -120,6 +123,8 @@ impl<L: Ledger> Tree<L> {
         let parent_id = headers.header_parent();
         let parent = self.entries.get_mut(&parent_id).expect("the caller found the parent in the tree");
         parent.children.push(headers.id());
+        self.leaves.remove(&parent_id);
+        self.leaves.insert(headers.id());
         let status = match &parent.status {
             Status::Invalid(reason) => Status::Invalid(reason.clone()),
             _ => Status::Header,
@@ -187,7 +192,9 @@ impl<L: Ledger> Tree<L> {
     /// Forgets invalid verdicts of a block's ancestors, itself and its descendants. `has_body` tells which bodies are stored.
     pub(crate) fn reconsider(&mut self, id: BlockId, has_body: impl Fn(&BlockId) -> bool) {
         let Some(entry) = self.entries.get(&id) else { return };
-        let mut forgiven: Vec<_> = entry.headers.down().map(|block| block.id()).collect();
+        // Above a valid block everything is valid.
+        let fallen = entry.headers.down().map(|block| block.id()).take_while(|id| self.is_invalid(id));
+        let mut forgiven: Vec<_> = fallen.collect();
         forgiven.reverse();
         forgiven.extend(self.subtree(id));
         let mut relink = Vec::new();
@@ -210,24 +217,40 @@ impl<L: Ledger> Tree<L> {
         }
     }
 
+    /// A block and all its descendants, parents first.
     fn subtree(&self, id: BlockId) -> Vec<BlockId> {
         let mut found = vec![id];
         let mut at = 0;
-        while let Some(id) = found.get(at) {
-            found.extend(self.entries.get(id).map(|entry| entry.children.clone()).unwrap_or_default());
+        while let Some(entry) = found.get(at).map(|id| self.entries.get(id)) {
+            found.extend(entry.into_iter().flat_map(|entry| &entry.children));
             at += 1;
         }
         found
     }
 
     fn find_best_header(&mut self) {
-        let valid = self.entries.values().filter(|entry| !matches!(entry.status, Status::Invalid(_)));
-        let best = valid.max_by_key(|entry| (entry.headers.weight(), core::cmp::Reverse(entry.headers.id())));
+        let ends = self.valid_ends().into_iter();
+        let best = ends.max_by_key(|block| (block.weight(), core::cmp::Reverse(block.id())));
         if let Some(best) = best
-            && (best.headers.weight() > self.best_header.weight() || self.is_invalid(&self.best_header.id()))
+            && (best.weight() > self.best_header.weight() || self.is_invalid(&self.best_header.id()))
         {
-            self.best_header = best.headers.clone();
+            self.best_header = best.clone();
         }
+    }
+
+    /// Leaves, or the first valid block below a leaf that is not. What is invalid is passed once, what is valid not at all.
+    fn valid_ends(&self) -> Vec<&Headers<L>> {
+        let mut passed = HashSet::new();
+        let mut ends = Vec::new();
+        for leaf in &self.leaves {
+            let mut at = self.get(leaf);
+            while let Some(entry) = at.filter(|entry| matches!(entry.status, Status::Invalid(_))) {
+                let fresh = passed.insert(entry.headers.id());
+                at = fresh.then(|| self.get(&entry.headers.header_parent())).flatten();
+            }
+            ends.extend(at.map(|entry| &entry.headers));
+        }
+        ends
     }
 
     pub(crate) fn is_invalid(&self, id: &BlockId) -> bool {
@@ -255,9 +278,9 @@ impl<L: Ledger> Tree<L> {
     }
 
     /// Candidates no heavier than the head will not lead again unless the head becomes invalid, or one is preferred, and that one
-    /// is looked up by itself.
+    /// is looked up by itself. Below a head that has fallen all of them count.
     pub(crate) fn prune_candidates(&mut self, head: &Headers<L>) {
-        let Some(own) = self.get(&head.id()).map(rank) else { return };
+        let Some(own) = self.get(&head.id()).filter(|entry| entry.linked).map(rank) else { return };
         // Every rank of the head's weight sorts at or below this.
         let above = (head.weight(), core::cmp::Reverse(0), BlockId([0xff; 32]));
         self.candidates = self.candidates.split_off(&above);
@@ -270,7 +293,7 @@ impl<L: Ledger> Tree<L> {
     }
 
     pub(crate) fn tips(&self) -> Vec<BlockInfo<L>> {
-        let ends = self.entries.values().filter(|entry| entry.children.is_empty());
+        let ends = self.leaves.iter().filter_map(|id| self.get(id));
         ends.map(|entry| BlockInfo { headers: entry.headers.clone(), status: entry.status.clone() }).collect()
     }
 }

@@ -19,6 +19,8 @@ const ACTIONS_MAX: u32 = 600;
 /// How long all nodes may take to agree once every link works, in milliseconds of virtual time.
 const AGREEMENT_MS: u64 = 30 * 60 * 1000;
 
+/// A head and a block below it.
+type Pair<C> = (Headers<<C as Cell>::Ledger>, Headers<<C as Cell>::Ledger>);
 type BlockOf<C> = <<C as Cell>::Ledger as Ledger>::Block;
 
 /// What a run showed.
@@ -82,6 +84,7 @@ impl<C: Cell> World<C> {
             84..89 => self.mutated_body(node),
             89..93 => self.corrupted_block(node),
             93..96 => self.time_traveller(node),
+            96..98 => self.crash_on_the_way_back(node),
             _ => self.operator(node),
         }
     }
@@ -325,16 +328,7 @@ impl<C: Cell> World<C> {
     fn operator(&mut self, node: usize) -> Result<(), String> {
         let Some(life) = self.life(node) else { return Ok(()) };
         let chain = life.chain.clone();
-        self.settle(node)?;
-        let head = chain.published().head().headers;
-        let depth = 1 + self.random.below(3) as u32;
-        let fallen = head.down().nth(depth as usize);
-        let is_final = |block: &Headers<C::Ledger>| {
-            chain.published().finalized().is_some_and(|done| done.contains(block))
-        };
-        let Some(fallen) = fallen.filter(|block| block.parent().is_some() && !is_final(block)) else {
-            return Ok(());
-        };
+        let Some((head, fallen)) = self.choose_fallen(node, 3)? else { return Ok(()) };
         let reply = chain.invalidate(fallen.id());
         self.ask(node, reply)?.map_err(|reject| format!("invalidating failed: {reject}"))?;
         if chain.published().head().headers.contains(&fallen) {
@@ -345,6 +339,50 @@ impl<C: Cell> World<C> {
         let now = chain.published().head().headers;
         if now.weight() < head.weight() {
             return Err("L2: reconsidering does not lead back".to_owned());
+        }
+        Ok(())
+    }
+
+    /// A node's head, and a block up to so many below it that may be taken back.
+    fn choose_fallen(&mut self, node: usize, depth_max: u64) -> Result<Option<Pair<C>>, String> {
+        self.settle(node)?;
+        let Some(life) = self.life(node) else { return Ok(None) };
+        let published = life.published().clone();
+        let head = published.head().headers;
+        let depth = 1 + self.random.below(depth_max) as usize;
+        let is_final =
+            |block: &Headers<C::Ledger>| published.finalized().is_some_and(|done| done.contains(block));
+        let fallen = head.down().nth(depth).filter(|block| block.parent().is_some() && !is_final(block));
+        Ok(fallen.map(|fallen| (head, fallen)))
+    }
+
+    /// Law L7 on a long way back: an operator takes many blocks back, and the node ends somewhere in between.
+    fn crash_on_the_way_back(&mut self, node: usize) -> Result<(), String> {
+        let Some((head, fallen)) = self.choose_fallen(node, 15)? else { return Ok(()) };
+        let Some(life) = self.life(node) else { return Ok(()) };
+        drop(life.chain.invalidate(fallen.id()));
+        let messages = self.random.index(6);
+        self.begin(node, messages);
+        let power = self.random.percent(50);
+        self.stop(node, power);
+        self.start(node)?;
+        let Some(life) = self.life(node) else { return Err("a started node does not run".to_owned()) };
+        let chain = life.chain.clone();
+        self.settle(node)?;
+        let now = chain.published().head();
+        if !power && messages > 0 && now.headers.contains(&fallen) {
+            return Err("L7: a node that was killed forgot that a block is invalid".to_owned());
+        }
+        let model = self.model_at(node, &now.headers)?;
+        model.compare(&now).map_err(|error| format!("L7: after a crash on the way back: {error}"))?;
+        let reply = chain.reconsider(fallen.id());
+        match self.ask(node, reply)? {
+            Ok(()) => {}
+            Err(Reject::MissingParent(_)) if power => return Ok(()),
+            Err(reject) => return Err(format!("reconsidering failed: {reject}")),
+        }
+        if !power && chain.published().head().headers.weight() < head.weight() {
+            return Err("L7: reconsidering does not lead back after a crash".to_owned());
         }
         Ok(())
     }

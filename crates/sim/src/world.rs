@@ -307,6 +307,14 @@ impl<C: Cell> World<C> {
         self.with_pool_law(node, |life, now_ms| life.settle(&mut random, now_ms))
     }
 
+    /// Lets a node handle some messages and nothing else.
+    pub(crate) fn begin(&mut self, node: usize, messages: usize) {
+        let now_ms = self.now_ms;
+        if let Some(life) = &mut self.nodes[node].life {
+            life.begin(messages, now_ms);
+        }
+    }
+
     /// Runs a node and checks, when its head was reorganised meanwhile, that no transaction was lost (law L9).
     fn with_pool_law(
         &mut self,

@@ -43,6 +43,9 @@ impl<L: Ledger> Driver<L> {
         if !self.head.headers.contains(&headers) {
             return Err(Fault::new(format!("block {} is not executed", L::show_id(&id.0))).into());
         }
+        if self.reach(&headers)?.id() != id {
+            return Err(Fault::new(format!("block {} is too far below the head", L::show_id(&id.0))).into());
+        }
         Ok(self.rewound(&headers)?)
     }
 

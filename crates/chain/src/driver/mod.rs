@@ -22,6 +22,7 @@ mod import;
 mod pipeline;
 mod records;
 mod recover;
+mod rollback;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -57,6 +58,8 @@ pub enum Message<L: Ledger> {
     },
     /// A maintenance task of the store has ended.
     Maintained,
+    /// The driver's note to itself that a long way back is not finished.
+    GoOn,
 }
 
 /// How much the driver keeps in flight.
@@ -70,6 +73,10 @@ pub struct Limits {
     pub prepared_blocks_max: usize,
     /// Encoded bytes of such blocks; more than what peers may send ahead.
     pub prepared_bytes_max: usize,
+    /// Blocks that leave the chain at once; a longer way back is gone in pieces.
+    pub rollback_blocks_max: usize,
+    /// Bytes of deltas and bodies of such blocks.
+    pub rollback_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -79,6 +86,8 @@ impl Default for Limits {
             unproven_bytes_max: 64 << 20,
             prepared_blocks_max: 1024,
             prepared_bytes_max: 96 << 20,
+            rollback_blocks_max: 512,
+            rollback_bytes_max: 64 << 20,
         }
     }
 }
@@ -128,6 +137,8 @@ pub struct Driver<L: Ledger> {
     maintaining: bool,
     /// A fault stopped the pipeline; the next message tries again.
     stalled: bool,
+    /// A long way back is not finished; [`Message::GoOn`] is on its way.
+    unfinished: bool,
 }
 
 impl<L: Ledger> Driver<L> {
@@ -138,7 +149,7 @@ impl<L: Ledger> Driver<L> {
 
     /// Whether nothing is in flight: all known work is done.
     pub fn is_idle(&self) -> bool {
-        self.flights.is_empty()
+        self.flights.is_empty() && !self.unfinished
     }
 
     /// Handles one message. `now` is the node's time.
@@ -151,6 +162,8 @@ impl<L: Ledger> Driver<L> {
             Message::Prepared { id, result, reply } => self.body_prepared(id, result, reply, now),
             Message::JobsDone { flight, result } => self.jobs_done(flight, result, now),
             Message::Maintained => self.maintaining = false,
+            Message::GoOn if self.unfinished => self.advance(now),
+            Message::GoOn => {}
         }
         self.maintain();
     }

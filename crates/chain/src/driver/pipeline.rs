@@ -23,9 +23,6 @@ pub(super) struct Flight<L: Ledger> {
     proven: bool,
 }
 
-/// Blocks that leave or join the chain.
-type Bodies<L> = Vec<Arc<Prepared<L>>>;
-
 /// Counts the jobs of one flight and remembers the first failure in block order, whatever order they finish in.
 struct Countdown<L: Ledger> {
     flight: u64,
@@ -58,10 +55,11 @@ impl<L: Ledger> Driver<L> {
 
     /// Executes towards the best candidate as far as limits allow, and publishes what is proven.
     pub(super) fn advance(&mut self, now: Timestamp) {
+        self.unfinished = false;
         let result = self.try_advance(now);
         self.stalled = result.is_err();
         match result {
-            Ok(()) if self.flights.is_empty() => self.settle(),
+            Ok(()) if self.is_idle() => self.settle(),
             Ok(()) => {}
             Err(fault) => {
                 self.note_fault(&fault);
@@ -84,7 +82,10 @@ impl<L: Ledger> Driver<L> {
             if self.is_full() {
                 return Ok(());
             }
-            self.step_towards(&target)?;
+            self.step_towards(&target, now)?;
+            if self.unfinished {
+                return Ok(());
+            }
         }
     }
 
@@ -106,7 +107,7 @@ impl<L: Ledger> Driver<L> {
     }
 
     /// Cuts the pipeline back to the branch of `target` and executes its next block.
-    fn step_towards(&mut self, target: &Headers<L>) -> Result<(), Fault> {
+    fn step_towards(&mut self, target: &Headers<L>, now: Timestamp) -> Result<(), Fault> {
         let head = &self.head.headers;
         if self.base.headers.id() != head.id() && target.contains(head) {
             // The branch that was to replace the head has fallen.
@@ -117,7 +118,9 @@ impl<L: Ledger> Driver<L> {
         let fork = self.tip().headers.fork_point(target);
         if fork.height() < self.base.headers.height() {
             self.flights.clear();
-            self.base = self.rewound(&fork)?;
+            if !self.go_back(&fork, now)? {
+                return Ok(());
+            }
         } else {
             self.flights.retain(|flight| flight.view.headers.height() <= fork.height());
         }
@@ -125,23 +128,6 @@ impl<L: Ledger> Driver<L> {
             Some(next) => self.execute(&next),
             None => Ok(()),
         }
-    }
-
-    /// The view at an ancestor of the head.
-    pub(super) fn rewound(&self, to: &Headers<L>) -> Result<View<L>, Fault> {
-        let mut undo = Vec::new();
-        for block in self.head.headers.down().take_while(|block| block.height() > to.height()) {
-            undo.push(self.delta_of(&block.id())?.inverse());
-        }
-        let state = self.rows_view();
-        let is_ordered = |table| state.is_ordered(table);
-        let state = if undo.is_empty() { state } else { state.with_layer(Delta::merged(&undo, is_ordered)) };
-        Ok(View { headers: to.clone(), state })
-    }
-
-    fn delta_of(&self, id: &BlockId) -> Result<Delta, Fault> {
-        let missing = || Fault::new(format!("the journal has no delta of block {}", L::show_id(&id.0)));
-        Ok(self.published.bodies.connected(id)?.ok_or_else(missing)?.delta)
     }
 
     /// Takes a block from memory, or reads and prepares it again.
@@ -302,12 +288,21 @@ impl<L: Ledger> Driver<L> {
             // here nor there, but does fit in the end.
             let fell =
                 tree.is_invalid(&head.id()) && tree.best_candidate().is_none_or(|best| best.id() == end.id());
-            end.id() != head.id() && (extends || fell || tree.leads(&end, head))
+            let long =
+                || self.is_long(count) && tree.best_candidate().is_some_and(|best| best.contains(&end));
+            end.id() != head.id() && (extends || fell || tree.leads(&end, head) || long())
         };
         if due { self.commit(count, &end, now) } else { Ok(()) }
     }
 
-    fn commit(&mut self, count: usize, end: &Headers<L>, now: Timestamp) -> Result<(), Fault> {
+    /// Whether a proven branch that does not lead yet needs so much memory that it has to be followed now.
+    fn is_long(&self, count: usize) -> bool {
+        let proven = self.flights.range(..count).map(|flight| flight.executed.delta.memory());
+        count >= self.parts.limits.rollback_blocks_max
+            || proven.sum::<usize>() >= self.parts.limits.rollback_bytes_max
+    }
+
+    pub(super) fn commit(&mut self, count: usize, end: &Headers<L>, now: Timestamp) -> Result<(), Fault> {
         let (mut steps, left) = self.undo_steps()?;
         let joining: Vec<_> = self.flights.range(..count).map(|flight| flight.prepared.clone()).collect();
         for flight in self.flights.range(..count) {
@@ -327,29 +322,13 @@ impl<L: Ledger> Driver<L> {
         self.head = View { headers: end.clone(), state: self.rows_view() };
         self.base = self.head.clone();
         self.rebase_flights();
-        self.tell_pool((&left, &joining), &steps, now);
+        self.tell_pool(&left, &joining, now);
         self.publish_head();
         for block in &joining {
             self.answer(block.id, &Ok(Imported::Valid));
         }
         self.finalize_connected();
         Ok(())
-    }
-
-    /// The steps from the head down to the pipeline's base, and the blocks they undo.
-    fn undo_steps(&self) -> Result<(Vec<Step>, Bodies<L>), Fault> {
-        let mut steps = Vec::new();
-        let mut left = Vec::new();
-        for block in self.head.headers.down().take_while(|block| !self.base.headers.contains(block)) {
-            let delta = self.delta_of(&block.id())?.inverse();
-            steps.push(Step { from: block.id(), to: block.header_parent(), delta, receipts: Bytes::new() });
-            if let Some(body) = self.published.read_block(&block.id())?
-                && let Ok(prepared) = self.parts.ledger.prepare(body)
-            {
-                left.push(Arc::new(prepared));
-            }
-        }
-        Ok((steps, left))
     }
 
     /// Flights above the new head need fewer layers now.
@@ -361,13 +340,8 @@ impl<L: Ledger> Driver<L> {
         }
     }
 
-    fn tell_pool(
-        &mut self,
-        (disconnected, connected): (&[Arc<Prepared<L>>], &[Arc<Prepared<L>>]),
-        steps: &[Step],
-        now: Timestamp,
-    ) {
-        let change = HeadChange { disconnected, connected, steps, head: &self.head, now };
+    fn tell_pool(&mut self, left: &[Arc<Prepared<L>>], joining: &[Arc<Prepared<L>>], now: Timestamp) {
+        let change = HeadChange { disconnected: left, connected: joining, head: &self.head, now };
         let told = self.published.pool.write().head_changed(&self.parts.ledger, &change);
         if let Err(fault) = told {
             // It stopped half-way: an empty pool is poorer than a wrong one, and right.

@@ -73,6 +73,7 @@ impl<L: Ledger> Driver<L> {
             index,
             maintaining: false,
             stalled: false,
+            unfinished: false,
         };
         driver.advance(now);
         Ok(driver)
@@ -151,6 +152,10 @@ fn step_back_to_known<L: Ledger>(parts: &mut Parts<L>, tree: &Tree<L>) -> Result
         };
         parts.store.journal(core::slice::from_ref(&step))?;
         parts.store.apply(&step);
+        // The way may be long, and rows that moved must not pile up in memory.
+        if let Some(task) = parts.store.maintenance() {
+            task();
+        }
     }
 }
 

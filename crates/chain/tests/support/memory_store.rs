@@ -17,6 +17,8 @@ pub struct Inner {
     head: Option<BlockId>,
     /// Writes that still succeed; `None` for all.
     pub writes_left: Option<usize>,
+    /// Steps that fit into one record of the journal; `None` for any number.
+    pub steps_max: Option<usize>,
 }
 
 impl Inner {
@@ -96,6 +98,9 @@ impl Store for MemoryStore {
     fn journal(&mut self, steps: &[Step]) -> Result<(), Fault> {
         let mut inner = self.0.lock();
         inner.write()?;
+        if inner.steps_max.is_some_and(|most| steps.len() > most) {
+            return Err(Fault::new(format!("a record of {} steps is too large", steps.len())));
+        }
         for step in steps {
             assert_eq!(inner.head.unwrap_or(BlockId::ZERO), step.from, "steps follow one another");
             inner.head = Some(step.to);

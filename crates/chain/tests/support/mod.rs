@@ -330,6 +330,12 @@ impl Bench {
 
     /// Opens a chain on a store that may hold one already.
     pub fn on(store: memory_store::MemoryStore, seed: u64) -> Self {
+        let limits = Limits { unproven_blocks_max: 3, prepared_blocks_max: 4, ..Limits::default() };
+        Self::within(limits, store, seed)
+    }
+
+    /// As [`Bench::on`], within other limits.
+    pub fn within(limits: Limits, store: memory_store::MemoryStore, seed: u64) -> Self {
         let messages = Arc::new(Mutex::new(VecDeque::new()));
         let queue = Arc::clone(&messages);
         let inbox: Inbox<Slots> = Arc::new(move |message| queue.lock().push_back(message));
@@ -340,7 +346,7 @@ impl Bench {
             store: Box::new(store.clone()),
             workers: workers.clone(),
             inbox: inbox.clone(),
-            limits: Limits { unproven_blocks_max: 3, prepared_blocks_max: 4, ..Limits::default() },
+            limits,
         };
         let driver = Driver::open(parts, NOW).expect("the store opens");
         let chain = ChainHandle::new(inbox, driver.published(), Arc::new(NoClock));

@@ -101,6 +101,15 @@ pub(crate) struct NodeArgs {
     /// Port of the RPC server [default: the chain's].
     #[arg(long, value_name = "PORT")]
     pub(crate) rpc_port: Option<u16>,
+    /// Web pages of this origin may read what RPC answers and open WebSockets, such as `http://localhost:3000`; `*` for all.
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) rpc_cors: Vec<String>,
+    /// Further names of this machine by which it may be asked without a login, where the chain's RPC needs none.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) rpc_host: Vec<String>,
+    /// Ask everybody for a login, also where the chain's RPC needs none on this machine.
+    #[arg(long)]
+    pub(crate) rpc_login: bool,
     /// Threads for checking [default: one per core].
     #[arg(long)]
     pub(crate) threads: Option<usize>,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use chainwright_node::{Log, PeerOptions, Shutdown};
-use chainwright_rpc::{AuthConfig, ServerConfig};
+use chainwright_rpc::{AuthConfig, OpenAccess, ServerConfig};
 use serde_json::json;
 
 use crate::args::NodeArgs;
@@ -22,10 +22,22 @@ pub(crate) fn runtime() -> CliResult<tokio::runtime::Runtime> {
     runtime.context(|| "cannot start threads".to_owned())
 }
 
-/// An RPC server with a cookie in the data directory.
+/// An RPC server with a cookie in the data directory. Public dialects need no login on this machine.
 pub(crate) fn rpc_server(data: &Path, bind: SocketAddr) -> ServerConfig {
     let auth = AuthConfig { cookie_path: Some(data.join(".cookie")), ..AuthConfig::default() };
-    ServerConfig { bind: vec![bind], auth, ..ServerConfig::default() }
+    ServerConfig { bind: vec![bind], auth, open: Some(OpenAccess::default()), ..ServerConfig::default() }
+}
+
+/// As [`rpc_server`], with what the operator says.
+fn rpc_server_of(args: &NodeArgs, data: &Path, default_port: u16) -> ServerConfig {
+    let address = SocketAddr::new(args.rpc_bind, args.rpc_port.unwrap_or(default_port));
+    let mut server = rpc_server(data, address);
+    server.cors_origins.clone_from(&args.rpc_cors);
+    server.open = server.open.filter(|_| !args.rpc_login);
+    if let Some(open) = &mut server.open {
+        open.hosts.extend(args.rpc_host.iter().cloned());
+    }
+    server
 }
 
 pub(crate) fn run(args: &NodeArgs, is_json: bool) -> CliResult<()> {
@@ -52,8 +64,8 @@ pub(crate) fn run(args: &NodeArgs, is_json: bool) -> CliResult<()> {
         seeds: file.network.seeds.clone(),
         ..PeerOptions::default()
     };
-    let rpc_address = SocketAddr::new(args.rpc_bind, args.rpc_port.unwrap_or(file.network.rpc_port));
-    let mut settings = NodeSettings::new(data.clone(), peers, Some(rpc_server(&data, rpc_address)));
+    let rpc = rpc_server_of(args, &data, file.network.rpc_port);
+    let mut settings = NodeSettings::new(data.clone(), peers, Some(rpc));
     settings.connections_max = args.max_connections;
     settings.options.workers = args.threads.unwrap_or(settings.options.workers);
     settings.options.log = Log::open(&data.join("debug.log"), args.print_log, false)

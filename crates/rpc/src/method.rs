@@ -342,7 +342,9 @@ impl Call {
     /// [`Call::after_reply`] was given.
     pub fn reply_is_sent(&self) {
         let actions = std::mem::take(&mut *self.after.lock());
-        actions.into_iter().for_each(|action| action());
+        for action in actions {
+            action();
+        }
     }
 
     /// Whether the server stops.

@@ -31,9 +31,11 @@ pub struct TestHost {
 /// What was pushed into a session.
 pub struct Pushed(mpsc::Receiver<Outgoing>);
 
-impl Pushed {
-    /// The next message; `None` if there is none now.
-    pub fn next(&mut self) -> Option<String> {
+/// The messages so far; ends where there is none now.
+impl Iterator for Pushed {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
         match self.0.try_recv() {
             Ok(Outgoing::Push(text)) => Some(text),
             _ => None,

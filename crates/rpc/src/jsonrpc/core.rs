@@ -155,7 +155,7 @@ mod tests {
         };
         Executor {
             style: Style::BitcoinCore,
-            public: Default::default(),
+            public: [].into(),
             batch_reply_bytes_max: usize::MAX,
             table: Table::from([(echo.name, echo)]),
             metrics: CallMetrics::new(Arc::new(|| 0)),

@@ -79,8 +79,10 @@ pub(super) async fn caller<B>(
     } else if let Some(open) = &shared.config.open
         && IpRange::LOOPBACK.iter().chain(&open.from).any(|range| range.contains(peer.ip()))
     {
-        check_open(request, open)?;
-        return Ok(Caller::default());
+        return match refusal_of_open(request, open) {
+            None => Ok(Caller::default()),
+            Some(refusal) => Err(refusal),
+        };
     }
     let mut refusal = empty(StatusCode::UNAUTHORIZED);
     refusal.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"jsonrpc\""));
@@ -88,18 +90,15 @@ pub(super) async fn caller<B>(
 }
 
 /// What a caller without a login must respect, so that no web page speaks for the person in front of it.
-fn check_open<B>(request: &Request<B>, open: &OpenAccess) -> Result<(), Response<Body>> {
+fn refusal_of_open<B>(request: &Request<B>, open: &OpenAccess) -> Option<Response<Body>> {
     if !open.takes_host(word(request.headers(), &HOST).unwrap_or_default()) {
-        return Err(text(StatusCode::FORBIDDEN, "invalid host specified\n"));
+        return Some(text(StatusCode::FORBIDDEN, "invalid host specified\n"));
     }
     let kind = word(request.headers(), &CONTENT_TYPE).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     let is_json = JSON_TYPES.iter().any(|known| known.eq_ignore_ascii_case(kind));
-    if request.method() == Method::POST && !is_json {
-        let message = "invalid content type, only application/json is supported\n";
-        return Err(text(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
-    }
-    Ok(())
+    let message = "invalid content type, only application/json is supported\n";
+    (request.method() == Method::POST && !is_json).then(|| text(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
 }
 
 /// The origin of a request as far as it may read answers: browsers name it, others do not.

@@ -153,7 +153,9 @@ async fn call(request: Request<Incoming>, peer: SocketAddr, shared: Arc<Shared>)
         Ok(answered) => answered,
         Err(error) => return queue_refusal(error, &shared),
     };
-    after.into_iter().for_each(|action| action());
+    for action in after {
+        action();
+    }
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     match reply.body {
         Some(mut json) => {

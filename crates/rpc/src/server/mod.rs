@@ -37,7 +37,7 @@ pub struct ServerConfig {
     pub allow: Vec<IpRange>,
     /// How callers show who they are.
     pub auth: AuthConfig,
-    /// Lets callers on this machine in without a login; `None` asks everybody for one.
+    /// Lets callers on this machine in without a login, if a dialect is public; `None` asks everybody for one.
     pub open: Option<OpenAccess>,
     /// Origins whose pages may read answers and open WebSockets, such as `http://localhost:3000`; `*` for all
     /// (go-ethereum's `--http.corsdomain` and `--ws.origins`).
@@ -191,7 +191,7 @@ impl Server {
     }
 }
 
-fn shared(config: ServerConfig, gate: Gate, parts: ServerParts) -> Shared {
+fn shared(mut config: ServerConfig, gate: Gate, parts: ServerParts) -> Shared {
     let clock_host = Arc::clone(&parts.host);
     let calls = CallMetrics::new(Arc::new(move || clock_host.monotonic_us()));
     let stopping = Arc::new(AtomicBool::new(false));
@@ -211,6 +211,7 @@ fn shared(config: ServerConfig, gate: Gate, parts: ServerParts) -> Shared {
     }
     let steering = control::add_to(&mut table, &calls, &parts.host, &config.client_name);
     public.retain(|name| !steering.contains(name));
+    config.open = config.open.filter(|_| !public.is_empty());
     let metrics = Metrics::new(&calls);
     let executor = Executor {
         style: parts.dialects.last().map_or_else(Style::default, |dialect| dialect.style()),

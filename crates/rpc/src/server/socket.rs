@@ -180,7 +180,9 @@ async fn answer(body: Bytes, caller: Caller, shared: &Arc<Shared>) {
     if let Some(json) = reply.body {
         session.reply(json).await;
     }
-    after.into_iter().for_each(|action| action());
+    for action in after {
+        action();
+    }
 }
 
 /// Writes whatever is in the queue until the connection breaks, is closed, or takes nothing for too long.

@@ -66,6 +66,16 @@ impl<'v> Draft<'v> {
         }
     }
 
+    /// Sets or removes a row whose value in the view below the caller has read already; saves looking again. A wrong
+    /// `old` corrupts the way back; it does not count if this draft has touched the row before.
+    pub fn change(&mut self, change: Change<'_>) {
+        if let Some(at) = self.changes.find(change.table, change.key) {
+            self.changes.set_new(at, change.new);
+        } else {
+            self.changes.add(change, self.base.is_ordered(change.table));
+        }
+    }
+
     /// Removes a row and returns what was there.
     ///
     /// # Errors

@@ -12,10 +12,14 @@
 //! - code is never removed but by the inverse of the delta that brought it: accounts may share it;
 //! - the trie is no part of the state: it follows the deltas of these tables.
 //!
-//! Start reading at [`rows`](AccountRow), the encodings that deltas, the journal and snapshots hold.
+//! Start reading at [`AccountRow`] (what deltas, the journal and snapshots hold), then [`Overlay`] (a block at work).
 
+mod codes;
+mod overlay;
 mod rows;
 
+pub use codes::CodeCache;
+pub use overlay::{Ancestors, Overlay, StateError};
 pub use rows::{
     ACCOUNTS, AccountRow, CODE, STORAGE, StorageRow, TABLES, account_key, storage_key, storage_range,
 };

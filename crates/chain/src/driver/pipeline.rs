@@ -322,7 +322,7 @@ impl<L: Ledger> Driver<L> {
         self.head = View { headers: end.clone(), state: self.rows_view() };
         self.base = self.head.clone();
         self.rebase_flights();
-        self.tell_pool(&left, &joining, now);
+        self.tell_pool((&left, &joining), &steps, now);
         self.publish_head();
         for block in &joining {
             self.answer(block.id, &Ok(Imported::Valid));
@@ -340,8 +340,13 @@ impl<L: Ledger> Driver<L> {
         }
     }
 
-    fn tell_pool(&mut self, left: &[Arc<Prepared<L>>], joining: &[Arc<Prepared<L>>], now: Timestamp) {
-        let change = HeadChange { disconnected: left, connected: joining, head: &self.head, now };
+    fn tell_pool(
+        &mut self,
+        (disconnected, connected): (&[Arc<Prepared<L>>], &[Arc<Prepared<L>>]),
+        steps: &[Step],
+        now: Timestamp,
+    ) {
+        let change = HeadChange { disconnected, connected, steps, head: &self.head, now };
         let told = self.published.pool.write().head_changed(&self.parts.ledger, &change);
         if let Err(fault) = told {
             // It stopped half-way: an empty pool is poorer than a wrong one, and right.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use chainwright_chain::{
-    Block, BlockId, Codec, Header, Headers, Height, Imported, Ledger, Proof, Reject, Status,
+    Block, BlockId, Codec, Header, Headers, Height, Imported, Ledger, Reject, Status, Weight,
 };
 
 use super::headers::UNSEALED;
@@ -30,8 +30,6 @@ const URGENT: u32 = 16;
 const UNREQUESTED_AHEAD: u32 = 288;
 /// A block that was not acceptable yet is asked for again after this long.
 const RETRY: u64 = 10 * SECOND;
-/// Most certificates kept for blocks that are still with the driver.
-const PROOFS_MAX: usize = 64;
 /// Blocks whose senders are remembered until they are executed.
 const UNPROVEN_MAX: usize = 4_096;
 /// Blocks of one look ahead.
@@ -298,6 +296,12 @@ impl<L: Ledger> Protocol<L> {
             return false;
         };
         let weight = parent.weight().plus(self.consensus.weight(header));
+        if weight == Weight::ZERO && self.published.headers(&header.id()).is_none() {
+            // Anybody can make such a block: its header has to be taken first.
+            self.now_known(id, &header.id());
+            self.ask_for_news(id);
+            return false;
+        }
         let near = parent.height().0 < head.height().0.saturating_add(UNREQUESTED_AHEAD);
         let leads = (weight, parent.height().next()) > (head.weight(), head.height());
         let room = self.downloads.importing_bytes < self.parameters.policy.importing_bytes_max;
@@ -405,33 +409,6 @@ impl<L: Ledger> Protocol<L> {
             }
             self.downloads.refill_all = true;
         }
-    }
-
-    pub(super) fn proof_received(&mut self, id: PeerId, block: BlockId, proof: Bytes) {
-        if self.downloads.importing.contains_key(&block) {
-            if self.held_proofs.len() < PROOFS_MAX {
-                self.held_proofs.insert(block, (id, proof));
-            }
-            return;
-        }
-        let finalized = self.published.finalized();
-        let Some(headers) = self.published.headers(&block) else { return };
-        if finalized.is_some_and(|finalized| finalized.contains(&headers)) {
-            return;
-        }
-        if let Some(peer) = self.peers.get_mut(&id) {
-            peer.budget.spend(5.0);
-        }
-        let token = self.token(Pending::Proof { peer: id });
-        self.outputs.push_back(Output::Finalize { token, id: block, proof: Proof(proof) });
-    }
-
-    pub(super) fn finalized(&mut self, token: Token, result: Result<(), Reject>) {
-        let Some(Pending::Proof { peer }) = self.pending.remove(&token) else { return };
-        if let Err(Reject::Invalid(reason)) = result {
-            self.misbehaved(peer, Farewell::Invalid { what: "proof", reject: Reject::Invalid(reason) });
-        }
-        self.downloads.refill_all = true;
     }
 }
 

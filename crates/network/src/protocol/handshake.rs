@@ -273,6 +273,14 @@ impl<L: Ledger> Protocol<L> {
         }
     }
 
+    /// Sends a ping to every peer, to one that still owes an answer after it has come (Bitcoin Core `SendPings`). What is due
+    /// is done with the next input.
+    pub fn ping_peers(&mut self) {
+        for peer in self.peers.values_mut() {
+            peer.ping_requested = true;
+        }
+    }
+
     fn ping(&mut self, id: PeerId) {
         // Zero would look like the answer of a peer that does not mean us.
         let nonce = self.random.next().max(1);

@@ -1,9 +1,8 @@
 //! Headers first: who has which chain.
 //!
 //! Bitcoin Core, `net_processing.cpp`: `ProcessHeadersMessage`, `TryLowWorkHeadersSync`, `UpdatePeerStateForReceivedHeaders`.
-//! Two differences: the driver answers later, so that nothing else is read from the peer until it has; and branches of headers
-//! that weigh nothing (chains led by certificates) are followed only [`WEIGHTLESS_AHEAD`] blocks beyond the head, because
-//! weight cannot tell a flood from a chain there.
+//! Two differences: the driver answers later, so that nothing else is read from the peer until it has; and headers that weigh
+//! nothing (chains led by certificates) need a certificate: see `proofs`.
 
 use bytes::Bytes;
 use chainwright_chain::{
@@ -25,8 +24,6 @@ const SYNC_BASE: u64 = 15 * MINUTE;
 const SYNC_PER_HEADER_US: u64 = 1_000;
 /// Blocks below the tip whose weight a cheap branch may lack (Bitcoin Core `GetAntiDoSWorkThreshold`).
 const NEAR_TIP: u64 = 144;
-/// Headers without weight that are taken ahead of the head.
-const WEIGHTLESS_AHEAD: u32 = 8_000;
 /// Why whoever makes headers up has to go.
 pub(super) const UNSEALED: &str = "header with invalid proof of work";
 /// Outbound peers behind our chain get this long, and this much more after being asked once again.
@@ -88,6 +85,16 @@ impl<L: Ledger> Protocol<L> {
         headers.news_pause = (headers.news_pause * 2).clamp(NEWS_PAUSE, RESPONSE_TIME);
         headers.asked_at = None;
         self.ask_headers_from_best(id);
+    }
+
+    /// The headers of something announced should come by themselves; if they do not they are asked for.
+    pub(super) fn expect_news(&mut self, id: PeerId) {
+        if let Some(peer) = self.peers.get_mut(&id)
+            && peer.headers.news_pause == 0
+        {
+            peer.headers.news_pause = NEWS_PAUSE;
+            peer.headers.last_asked_at = peer.headers.last_asked_at.max(self.now);
+        }
     }
 
     /// Asks again, now and then, a peer that owes us headers: it has announced a block we do not know, did not answer, or said
@@ -219,7 +226,7 @@ impl<L: Ledger> Protocol<L> {
         }
     }
 
-    fn connect_headers(&mut self, id: PeerId, headers: Vec<L::Header>, full: bool) {
+    pub(super) fn connect_headers(&mut self, id: PeerId, headers: Vec<L::Header>, full: bool) {
         let (Some(first), Some(last)) = (headers.first(), headers.last()) else { return };
         let Some(start) = self.published.headers(&first.parent()) else {
             // Unconnecting: remember what was announced and ask for what lies between. Nobody else will look at these.
@@ -244,11 +251,8 @@ impl<L: Ledger> Protocol<L> {
             if total < self.threshold() {
                 return self.start_presync(id, start, headers, full);
             }
-            if self.is_too_far(&start, total, headers.len()) {
-                if let Some(peer) = self.peers.get_mut(&id) {
-                    peer.headers.more = true;
-                }
-                return;
+            if total == Weight::ZERO {
+                return self.connect_weightless(id, &start, headers, full);
             }
         }
         self.import_headers(id, headers, full);
@@ -266,13 +270,6 @@ impl<L: Ledger> Protocol<L> {
         }
     }
 
-    /// Whether headers without weight lead too far beyond the head.
-    fn is_too_far(&self, start: &Headers<L>, total: Weight, count: usize) -> bool {
-        let head = self.published.head().headers;
-        let end = start.height().0.saturating_add(count as u32);
-        total == Weight::ZERO && end > head.height().0.saturating_add(WEIGHTLESS_AHEAD)
-    }
-
     /// A branch that is too light as far as it is shown: worth a look only if there may be more of it.
     fn start_presync(&mut self, id: PeerId, start: Headers<L>, headers: Vec<L::Header>, full: bool) {
         let threshold = self.threshold();
@@ -285,7 +282,7 @@ impl<L: Ledger> Protocol<L> {
         self.presync(id, headers, full);
     }
 
-    fn import_headers(&mut self, id: PeerId, headers: Vec<L::Header>, full: bool) {
+    pub(super) fn import_headers(&mut self, id: PeerId, headers: Vec<L::Header>, full: bool) {
         let Some(last) = headers.last().map(Header::id) else { return };
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.headers.importing = true;

@@ -6,6 +6,7 @@
 //!   download    which block from whom, stalling           serve      answering requests, within limits
 //!   relay       announcing blocks and transactions        arrivals   transactions in: `wanted`, orphans, rejects
 //!   gossip      addresses                                 dial       whom to connect to, whom to evict
+//!   proofs      certificates, and headers that need one
 //! ```
 //!
 //! Invariants:
@@ -24,6 +25,7 @@ mod input;
 mod orphans;
 mod peer;
 mod presync;
+mod proofs;
 mod relay;
 mod serve;
 mod tick;
@@ -115,6 +117,8 @@ pub struct Protocol<L: Ledger> {
     gossip_key: [u8; 16],
     address_answer: (u64, Vec<crate::AddressInfo>),
     held_proofs: BTreeMap<BlockId, (PeerId, bytes::Bytes)>,
+    /// Headers without weight and without a certificate taken since the head moved.
+    taken_on_trust: u32,
 }
 
 impl<L: Ledger> Protocol<L> {
@@ -162,6 +166,7 @@ impl<L: Ledger> Protocol<L> {
             next_feeler_at: now + 2 * MINUTE,
             address_answer: (0, Vec::new()),
             held_proofs: BTreeMap::new(),
+            taken_on_trust: 0,
         };
         protocol.update_initial_download();
         protocol

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use chainwright_chain::{BlockId, Headers, Ledger, TxId};
 
 use super::presync::Presync;
+use super::proofs::Unproven;
 use crate::limits::{RollingSet, TokenBucket};
 use crate::message::{FrameDecoder, Inventory};
 use crate::random::Random;
@@ -114,6 +115,8 @@ pub(super) struct HeaderSync<L: Ledger> {
     pub(super) best_known: Option<Headers<L>>,
     /// Announced, but its header is not known yet.
     pub(super) unknown: Option<BlockId>,
+    /// Headers without weight that wait for a certificate.
+    pub(super) unproven: Unproven<L>,
     /// The best header we have sent.
     pub(super) best_sent: Option<Headers<L>>,
     /// The last `headers` was full although we did not go on; ask again when the head has moved.
@@ -231,6 +234,7 @@ impl<L: Ledger> Peer<L> {
                 presync: None,
                 best_known: None,
                 unknown: None,
+                unproven: Unproven::default(),
                 best_sent: None,
                 more: false,
                 behind_since: None,

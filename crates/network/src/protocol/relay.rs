@@ -46,6 +46,7 @@ impl<L: Ledger> Protocol<L> {
             }
         }
         self.announced = head.id();
+        self.taken_on_trust = 0;
         let waiting: Vec<_> =
             self.peers.iter().filter(|(_, peer)| peer.headers.more).map(|(id, _)| *id).collect();
         for id in waiting {
@@ -65,6 +66,7 @@ impl<L: Ledger> Protocol<L> {
         if prefers_headers && connects {
             blocks.reverse();
             peer.headers.best_sent = Some(head.clone());
+            self.send_proof_of(id, &blocks);
             let encoded = blocks.iter().map(|block| Bytes::from(block.header().to_bytes())).collect();
             self.send(id, &Message::Headers(encoded));
         } else {

@@ -58,6 +58,7 @@ impl<L: Ledger> Protocol<L> {
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.headers.best_sent = Some(best);
         }
+        self.send_proof_of(id, &blocks);
         self.send(id, &Message::Headers(encoded));
     }
 

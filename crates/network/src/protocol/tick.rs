@@ -94,7 +94,7 @@ impl<L: Ledger> Protocol<L> {
             }
             Notice::Pooled(id) => self.pooled(id),
             Notice::Finalized(id, _) => self.spread_proof(id),
-            Notice::Stopping => {}
+            Notice::Durable(..) | Notice::BodyMissing(..) | Notice::Stopping => {}
         }
     }
 }

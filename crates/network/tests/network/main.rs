@@ -7,5 +7,6 @@ mod chains;
 mod frames;
 mod harness;
 mod hostile;
+mod proofs;
 mod puppet;
 mod relay;

@@ -6,5 +6,8 @@
 //!
 //! Invariant: nothing here reads a clock, a disk or a network, and nothing of Ethereum leaves for `chainwright-chain`.
 
+pub mod config;
+pub mod execute;
+pub mod pool;
 pub mod state;
 pub mod types;

@@ -1,0 +1,44 @@
+//! What the machine is told of a chain and of a block.
+
+use alloy_consensus::Header;
+use revm::context::{BlockEnv, CfgEnv};
+use revm::context_interface::block::BlobExcessGasAndPrice;
+
+use alloy_primitives::U256;
+
+use crate::config::{ChainConfig, Fork};
+
+/// The machine's rules under a fork of a chain.
+pub fn machine_rules(config: &ChainConfig, fork: Fork) -> CfgEnv {
+    let mut cfg = CfgEnv::new_with_spec(fork.spec_id()).with_chain_id(config.chain_id);
+    cfg.limit_contract_code_size = config.limits.code_size_max;
+    cfg.tx_gas_limit_cap = config.limits.transaction_gas_max;
+    if let Some(blobs) = config.blob_params(fork) {
+        cfg.max_blobs_per_tx = Some(blobs.max_blobs_per_tx);
+        cfg.blob_base_fee_update_fraction = Some(update_fraction(blobs.update_fraction));
+    }
+    cfg
+}
+
+/// A block as contracts see it. From the merge on `DIFFICULTY` gives the randomness in the mixed hash (EIP-4399).
+pub fn block_environment(config: &ChainConfig, fork: Fork, header: &Header) -> BlockEnv {
+    let blobs = config.blob_params(fork).zip(header.excess_blob_gas);
+    BlockEnv {
+        number: U256::from(header.number),
+        beneficiary: header.beneficiary,
+        timestamp: U256::from(header.timestamp),
+        gas_limit: header.gas_limit,
+        basefee: header.base_fee_per_gas.unwrap_or_default(),
+        difficulty: header.difficulty,
+        prevrandao: (fork >= Fork::Paris).then_some(header.mix_hash),
+        blob_excess_gas_and_price: blobs.map(|(blobs, excess)| {
+            BlobExcessGasAndPrice::new(excess, update_fraction(blobs.update_fraction))
+        }),
+        slot_num: 0,
+    }
+}
+
+/// Genesis files hold 64 bits.
+fn update_fraction(fraction: u128) -> u64 {
+    u64::try_from(fraction).unwrap_or(u64::MAX)
+}

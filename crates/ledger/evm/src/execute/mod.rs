@@ -1,0 +1,31 @@
+//! Executing blocks, exactly, on every fork; building them; and calls that change nothing.
+//!
+//! ```text
+//! parent's view ─ Overlay ─▶ Executor: begin ─ transact … ─ finish ─▶ delta, receipts ─ compared with the header
+//!                              └ Machine: revm, and the rules it lacks
+//! ```
+//!
+//! Invariants:
+//! - what a header claims of execution (gas used, bloom, receipts, requests) is checked here; the state root is the
+//!   driver's;
+//! - a transaction that does not fit leaves no trace;
+//! - a fault of the disk never becomes an invalid block.
+//!
+//! Start reading at [`Executor`].
+
+mod block;
+mod check;
+mod env;
+mod error;
+mod machine;
+mod requests;
+mod rewards;
+mod roots;
+
+pub use block::{Executor, Finished, environment};
+pub use check::{execute_block, receipts_root};
+pub use env::{block_environment, machine_rules};
+pub use error::TransactionError;
+pub use machine::{Machine, MachineContext, Outcome};
+pub use requests::requests_hash;
+pub use rewards::block_reward;

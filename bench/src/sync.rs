@@ -1,7 +1,10 @@
 //! Imports one chain with our node and with opponents, in turn, and compares medians.
 
 use std::fs;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::measure::{self, Cost};
 
@@ -23,12 +26,54 @@ pub(crate) struct Options {
     /// An opponent's command, with a name: `NAME=COMMAND`. May be given more than once.
     #[arg(long = "against")]
     against: Vec<String>,
+    /// A command that runs meanwhile, such as a node that serves the chain to peers; it is ended afterwards.
+    #[arg(long, requires = "ready")]
+    beside: Option<String>,
+    /// The address at which the command beside accepts connections once it is ready.
+    #[arg(long)]
+    ready: Option<SocketAddr>,
     /// Where data directories are made, one per run, and removed.
     #[arg(long, default_value = "target/bench")]
     work: PathBuf,
 }
 
 type Result<T> = core::result::Result<T, Box<dyn core::error::Error>>;
+
+/// How long a command beside may take until it accepts connections.
+const READY_LIMIT: Duration = Duration::from_mins(1);
+
+/// A process that runs as long as this value lives.
+struct Beside(Child);
+
+impl Beside {
+    fn start(command: &str, ready: SocketAddr) -> Result<Self> {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let (program, arguments) = words.split_first().ok_or("--beside takes a command")?;
+        let quiet =
+            Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+        let mut beside = Self(quiet);
+        let started = Instant::now();
+        while TcpStream::connect(ready).is_err() {
+            if let Some(status) = beside.0.try_wait()? {
+                return Err(format!("{program} ended with {status} before it accepted connections").into());
+            }
+            if started.elapsed() > READY_LIMIT {
+                return Err(format!("{program} does not accept connections at {ready}").into());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(beside)
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // It only serves; whatever it holds is made again.
+        if self.0.kill().is_ok() {
+            drop(self.0.wait());
+        }
+    }
+}
 
 fn run_all(options: &Options) -> Result<Vec<(String, Vec<Cost>)>> {
     let mut contestants = vec![("chainwright".to_owned(), options.ours.clone())];
@@ -73,7 +118,10 @@ fn median(costs: &[Cost], of: impl Fn(&Cost) -> f64) -> f64 {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
+    let beside = options.beside.as_deref().zip(options.ready);
+    let beside = beside.map(|(command, ready)| Beside::start(command, ready)).transpose()?;
     let costs = run_all(options)?;
+    drop(beside);
     let figures = |costs: &[Cost]| {
         let megabytes = |bytes: u64| bytes as f64 / 1e6;
         (

@@ -6,6 +6,7 @@
 //! Invariants: the protocol's time never goes back; each `Connect` is answered exactly once; nothing is read from a
 //! peer that the protocol does not want to hear.
 
+mod names;
 mod net_time;
 mod socket;
 mod thread;
@@ -29,14 +30,15 @@ use tokio::runtime::Handle;
 use crate::clock::WallClock;
 use crate::log::Log;
 use crate::shutdown::{PanicGuard, Shutdown};
+use names::{Reached, reach, resolve};
 use net_time::NetTime;
 use socket::Connection;
 use thread::{Event, PeersThread};
 
-pub use thread::AddedPeer;
+pub use names::AddedPeer;
 
-/// How long a dialled peer may take to answer the first packet (Bitcoin Core, `DEFAULT_CONNECT_TIMEOUT`).
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Waiting times between two questions to the seeds: the first, and the longest.
+const SEEDS_PAUSE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_hours(1));
 /// How long a question of the operator may wait for the peers' thread.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
@@ -88,6 +90,7 @@ struct Gate<L: Ledger> {
     events: Sender<Event<L>>,
     next_peer: Arc<AtomicU64>,
     runtime: Handle,
+    default_port: u16,
 }
 
 impl<L: Ledger> Clone for Gate<L> {
@@ -96,6 +99,7 @@ impl<L: Ledger> Clone for Gate<L> {
             events: self.events.clone(),
             next_peer: Arc::clone(&self.next_peer),
             runtime: self.runtime.clone(),
+            default_port: self.default_port,
         }
     }
 }
@@ -117,17 +121,33 @@ impl<L: Ledger> Gate<L> {
         self.send(Event::Connected { peer, address, kind, connection, local });
     }
 
-    fn dial(&self, address: NetworkAddress, kind: ConnectionKind) {
+    /// Connects to an address; one that has a name is looked up again first.
+    fn dial(&self, address: NetworkAddress, kind: ConnectionKind, name: Option<String>) {
         let gate = self.clone();
         self.runtime.spawn(async move {
-            let socket = match address.socket_address() {
-                Some(to) => tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(to)).await,
-                None => Ok(Err(std::io::ErrorKind::Unsupported.into())),
+            let found = match &name {
+                Some(name) => resolve(name, gate.default_port).await,
+                None => Vec::new(),
             };
-            match socket {
-                Ok(Ok(socket)) => gate.welcome(socket, address, kind),
-                _ => gate.send(Event::Input(Input::ConnectFailed { address, kind })),
+            let reached = reach(address, found).await;
+            match (reached, name) {
+                (Reached::Here(socket), _) => return gate.welcome(socket, address, kind),
+                (Reached::Elsewhere(other), Some(name)) => {
+                    gate.send(Event::Resolved { name, address: Some(other) });
+                }
+                _ => {}
             }
+            gate.send(Event::Input(Input::ConnectFailed { address, kind }));
+        });
+    }
+
+    /// Looks a name up after a while; the answer comes as an event.
+    fn look_up(&self, name: String, pause: Duration) {
+        let gate = self.clone();
+        self.runtime.spawn(async move {
+            tokio::time::sleep(pause).await;
+            let address = resolve(&name, gate.default_port).await.into_iter().next();
+            gate.send(Event::Resolved { name, address });
         });
     }
 }
@@ -141,9 +161,9 @@ impl<L: Ledger> Peers<L> {
         let book = read_book(&options.book, setup.seed, &setup.log)?;
         let (events, inbox) = unbounded();
         let runtime = Handle::current();
-        let gate =
-            Gate { events: events.clone(), next_peer: Arc::new(AtomicU64::new(0)), runtime: runtime.clone() };
         let default_port = setup.parameters.default_port;
+        let next_peer = Arc::new(AtomicU64::new(0));
+        let gate = Gate { events: events.clone(), next_peer, runtime: runtime.clone(), default_port };
         let (mut listening, mut tasks) = (Vec::new(), Vec::new());
         for address in &options.listen {
             let listener =
@@ -154,9 +174,10 @@ impl<L: Ledger> Peers<L> {
         let notices = setup.chain.published().subscribe();
         tasks.push(tokio::spawn(forward_notices(notices, events.clone())));
         // A name that is empty stands for nobody: automatic connections stay off and none is opened.
-        let connect = options.connect.iter().filter(|name| !name.is_empty()).cloned().collect();
-        tasks.push(tokio::spawn(add_named(events.clone(), connect, default_port, false)));
-        tasks.push(tokio::spawn(add_named(events.clone(), options.add, default_port, true)));
+        let connect = options.connect.iter().filter(|name| !name.is_empty()).map(|name| (name, false));
+        for (name, is_listed) in connect.chain(options.add.iter().map(|name| (name, true))) {
+            gate.send(Event::Add { name: name.clone(), is_listed });
+        }
         if options.connect.is_empty() {
             tasks.push(tokio::spawn(ask_seeds(events.clone(), options.seeds, default_port)));
         }
@@ -211,7 +232,7 @@ impl<L: Ledger> Peers<L> {
 
     /// Stays connected to a node, named by host and port.
     pub fn add(&self, name: &str) {
-        self.runtime.spawn(add_named(self.events.clone(), vec![name.to_owned()], self.default_port, true));
+        let _ = self.events.send(Event::Add { name: name.to_owned(), is_listed: true });
     }
 
     /// Tries once to connect to a node, named by host and port.
@@ -296,41 +317,34 @@ async fn forward_notices<L: Ledger>(
     }
 }
 
-async fn add_named<L: Ledger>(
-    events: Sender<Event<L>>,
-    names: Vec<String>,
-    default_port: u16,
-    is_listed: bool,
-) {
-    for name in names {
-        let address = resolve(&name, default_port).await.into_iter().next();
-        let _ = events.send(Event::Add { peer: AddedPeer { name, address }, is_listed });
-    }
-}
-
+/// Asks seeds for addresses, and again while nobody was found to connect to.
 async fn ask_seeds<L: Ledger>(events: Sender<Event<L>>, seeds: Vec<String>, default_port: u16) {
-    for seed in seeds {
-        let addresses = resolve(&seed, default_port).await;
-        let Some(source) = addresses.first().copied() else { continue };
-        let order = Box::new(move |protocol: &mut Protocol<L>, _| {
-            protocol.add_addresses(&addresses, source);
-        });
-        let _ = events.send(Event::Ask(order));
+    let mut pause = SEEDS_PAUSE.0;
+    while !seeds.is_empty() {
+        for seed in &seeds {
+            let addresses = resolve(seed, default_port).await;
+            let Some(source) = addresses.first().copied() else { continue };
+            let order = Box::new(move |protocol: &mut Protocol<L>, _| {
+                protocol.add_addresses(&addresses, source);
+            });
+            let _ = events.send(Event::Ask(order));
+        }
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(SEEDS_PAUSE.1);
+            let (answer, connected) = tokio::sync::oneshot::channel();
+            let question = Box::new(move |protocol: &mut Protocol<L>, _| {
+                // Nobody waits any more when the node stops.
+                let _ = answer.send(protocol.totals().outbound > 0);
+            });
+            if events.send(Event::Ask(question)).is_err() {
+                return;
+            }
+            match connected.await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(_) => return,
+            }
+        }
     }
-}
-
-/// The addresses behind `host`, `host:port`, `ip` or `[ip]:port`; none when the name is unknown.
-async fn resolve(name: &str, default_port: u16) -> Vec<NetworkAddress> {
-    if let Ok(address) = name.parse::<SocketAddr>() {
-        return vec![NetworkAddress::from(address)];
-    }
-    if let Ok(ip) = name.trim_matches(['[', ']']).parse() {
-        return vec![NetworkAddress::from(SocketAddr::new(ip, default_port))];
-    }
-    let (host, port) = match name.rsplit_once(':') {
-        Some((host, port)) => (host, port.parse().unwrap_or(default_port)),
-        None => (name, default_port),
-    };
-    let found = tokio::net::lookup_host((host, port)).await;
-    found.map(|addresses| addresses.map(NetworkAddress::from).collect()).unwrap_or_default()
 }

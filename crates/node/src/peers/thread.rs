@@ -10,21 +10,13 @@ use chainwright_network::{ConnectionKind, Input, NetworkAddress, Output, PeerId,
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::Gate;
+use super::names::{AddedPeer, Named};
 use super::net_time::NetTime;
 use super::socket::{Connection, SocketEvent};
 use crate::log::Log;
 
 /// How often the address book is written down (Bitcoin Core, `DUMP_PEERS_INTERVAL`).
 const BOOK_INTERVAL: Duration = Duration::from_mins(15);
-
-/// A node the operator asked to stay connected to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddedPeer {
-    /// As the operator wrote it.
-    pub name: String,
-    /// What the name stood for when it was added; `None` if nobody knew it.
-    pub address: Option<NetworkAddress>,
-}
 
 /// A question or an order for the protocol.
 pub(super) type Question<L> = Box<dyn FnOnce(&mut Protocol<L>, u64) + Send>;
@@ -43,8 +35,13 @@ pub(super) enum Event<L: Ledger> {
     Ask(Question<L>),
     /// A peer to stay connected to; `is_listed` if the operator may remove it again.
     Add {
-        peer: AddedPeer,
+        name: String,
         is_listed: bool,
+    },
+    /// What a name stands for; `None` if nobody knows.
+    Resolved {
+        name: String,
+        address: Option<NetworkAddress>,
     },
     Remove(String),
     Added(Sender<Vec<AddedPeer>>),
@@ -60,7 +57,7 @@ pub(super) struct PeersThread<L: Ledger> {
     connections: HashMap<PeerId, (Connection, Option<SocketAddr>)>,
     /// Connections that have credits due, but nobody who wants to hear them.
     held_back: HashSet<PeerId>,
-    added: Vec<AddedPeer>,
+    named: Vec<Named>,
     book: PathBuf,
     book_saved: Instant,
     log: Log,
@@ -81,7 +78,7 @@ impl<L: Ledger> PeersThread<L> {
             chain,
             connections: HashMap::new(),
             held_back: HashSet::new(),
-            added: Vec::new(),
+            named: Vec::new(),
             book,
             book_saved: Instant::now(),
             log,
@@ -125,9 +122,13 @@ impl<L: Ledger> PeersThread<L> {
                 question(&mut self.protocol, self.time.now_ms());
                 self.drain();
             }
-            Event::Add { peer, is_listed } => self.add(peer, is_listed),
+            Event::Add { name, is_listed } => self.add(name, is_listed),
+            Event::Resolved { name, address } => self.resolved(&name, address),
             Event::Remove(name) => self.remove(&name),
-            Event::Added(answer) => drop(answer.send(self.added.clone())),
+            Event::Added(answer) => {
+                let listed = self.named.iter().filter(|named| named.is_listed);
+                let _ = answer.send(listed.map(|named| named.peer.clone()).collect());
+            }
             Event::LocalAddresses(answer) => {
                 let local =
                     |(peer, (_, local)): (&PeerId, &(_, Option<SocketAddr>))| Some((*peer, (*local)?));
@@ -192,7 +193,11 @@ impl<L: Ledger> PeersThread<L> {
                     self.gate.send(Event::Socket(SocketEvent::Drained(peer)));
                 }
             }
-            Output::Connect { address, kind } => self.gate.dial(address, kind),
+            Output::Connect { address, kind } => {
+                let is_manual = kind == ConnectionKind::Manual;
+                let named = self.named.iter().find(|named| is_manual && named.peer.address == Some(address));
+                self.gate.dial(address, kind, named.map(|named| named.peer.name.clone()));
+            }
             Output::Disconnect { peer, why } => {
                 self.log.debug(format!("disconnecting peer={}: {why}", peer.0));
                 self.connections.remove(&peer);
@@ -243,26 +248,48 @@ impl<L: Ledger> PeersThread<L> {
         });
     }
 
-    fn add(&mut self, peer: AddedPeer, is_listed: bool) {
-        if let Some(address) = &peer.address {
-            self.protocol.add_node(*address);
-        } else {
-            self.log.line(format!("cannot resolve {}", peer.name));
+    fn add(&mut self, name: String, is_listed: bool) {
+        self.named.push(Named::new(name.clone(), is_listed));
+        self.gate.look_up(name, Duration::ZERO);
+    }
+
+    /// Dials what a name stands for now in place of what it stood for before; a name nobody knows is looked up again.
+    fn resolved(&mut self, name: &str, address: Option<NetworkAddress>) {
+        let Some(at) = self.named.iter().position(|named| named.peer.name == name) else { return };
+        let named = &mut self.named[at];
+        let Some(address) = address else {
+            if named.is_new() {
+                self.log.line(format!("cannot resolve {name}; trying again"));
+            }
+            if named.peer.address.is_none() {
+                let pause = named.next_pause();
+                self.gate.look_up(name.to_owned(), pause);
+            }
+            return;
+        };
+        let before = named.peer.address.replace(address);
+        if let Some(before) = before.filter(|before| *before != address) {
+            self.log.line(format!("{name} has moved from {before} to {address}"));
+            self.let_go(&before);
         }
-        if is_listed {
-            self.added.push(peer);
-        }
+        self.protocol.add_node(address);
         self.feed(Input::Tick);
     }
 
     fn remove(&mut self, name: &str) {
-        let (gone, kept) = self.added.drain(..).partition(|peer| peer.name == name);
-        self.added = kept;
-        let gone: Vec<AddedPeer> = gone;
-        for address in gone.iter().filter_map(|peer| peer.address.as_ref()) {
-            self.protocol.remove_node(address);
+        let is_meant = |named: &Named| named.is_listed && named.peer.name == name;
+        let gone: Vec<_> = self.named.extract_if(.., |named| is_meant(named)).collect();
+        for address in gone.iter().filter_map(|named| named.peer.address) {
+            self.let_go(&address);
         }
         self.feed(Input::Tick);
+    }
+
+    /// An address is not dialled any more, unless another name stands for it.
+    fn let_go(&mut self, address: &NetworkAddress) {
+        if !self.named.iter().any(|named| named.peer.address.as_ref() == Some(address)) {
+            self.protocol.remove_node(address);
+        }
     }
 
     fn save_book(&mut self) {

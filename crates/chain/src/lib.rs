@@ -21,10 +21,11 @@ mod state;
 mod store;
 mod tree;
 mod verdict;
+mod watched;
 
 pub use codec::Codec;
 pub use consensus::{Attributes, BoxFuture, Consensus, Proof, Seat, ValidatorSet};
-pub use driver::{Driver, Limits, Message, Parts};
+pub use driver::{Driver, Limits, Message, Parts, Syncing};
 pub use handle::{
     Candidate, ChainHandle, Clock, Command, HeadersImported, Imported, Inbox, PoolChange, Reply,
 };
@@ -38,6 +39,6 @@ pub use state::{
     Change, Delta, Draft, Pin, Row, Rows, StateView, TableId, TableKind, TableSpec, Timeline, Value, Visit,
     table,
 };
-pub use store::{Bodies, Connected, Step, Store};
+pub use store::{Bodies, Connected, Step, Store, SyncTask};
 pub use tree::{BlockInfo, Status};
 pub use verdict::{DecodeError, Fault, Reason, Refusal, Reject};

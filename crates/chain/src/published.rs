@@ -2,13 +2,14 @@
 //!
 //! The driver is the only writer. Readers hold no lock while they work: they take clones of immutable views.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures_channel::mpsc;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
-use crate::tree::{BlockInfo, Tree};
+use crate::tree::{BlockInfo, Status, Tree};
+use crate::watched::Watched;
 use crate::{BlockId, Bodies, Codec, Fault, Headers, Height, Ledger, Proof, TxId, View};
 
 /// Something changed; a hint to look again. Hints may be dropped when a subscriber lags.
@@ -22,6 +23,10 @@ pub enum Notice {
     Pooled(TxId),
     /// A block became final.
     Finalized(BlockId, Height),
+    /// The head as it would be found after a power cut moved: there are events to ask for.
+    Durable(BlockId, Height),
+    /// A stored body turned out to be unreadable: it is wanted again. See [`Published::missing_bodies`].
+    BodyMissing(BlockId, Height),
     /// The chain stops.
     Stopping,
 }
@@ -69,6 +74,12 @@ pub struct Published<L: Ledger> {
     pub(crate) tree: RwLock<Tree<L>>,
     pub(crate) pool: RwLock<L::Pool>,
     pub(crate) bodies: Arc<dyn Bodies>,
+    /// The same as `bodies`.
+    pub(crate) watched: Arc<Watched>,
+    /// Blocks of the chain whose bodies have become unreadable.
+    pub(crate) missing: RwLock<BTreeSet<(Height, BlockId)>>,
+    /// A head of which everything survives a power cut.
+    pub(crate) durable: RwLock<Headers<L>>,
     pub(crate) proofs: RwLock<HashMap<BlockId, Proof>>,
     pub(crate) subscribers: Mutex<Vec<mpsc::Sender<Notice>>>,
     pub(crate) fault: Mutex<Option<Fault>>,
@@ -83,6 +94,11 @@ impl<L: Ledger> Published<L> {
     /// The chain as it stands: the longest valid prefix of the leading branch.
     pub fn head(&self) -> View<L> {
         self.head.read().clone()
+    }
+
+    /// The newest head that survives a power cut; events go as far as this.
+    pub fn durable(&self) -> Headers<L> {
+        self.durable.read().clone()
     }
 
     /// The heaviest valid header, whose body may be missing.
@@ -136,6 +152,20 @@ impl<L: Ledger> Published<L> {
         &self.bodies
     }
 
+    /// Blocks of the chain whose stored bodies have become unreadable, lowest first. Importing such a block again heals it:
+    /// the answer is [`Imported::Valid`](crate::Imported::Valid), and nothing is executed twice. Bodies of other blocks that
+    /// have become unreadable are not listed: their status is [`Status::Header`](crate::Status::Header) again.
+    pub fn missing_bodies(&self) -> Vec<BlockId> {
+        self.missing.read().iter().map(|(_, id)| *id).collect()
+    }
+
+    /// Whether a body of this block would be taken: it never came, or has become unreadable.
+    pub fn wants_body(&self, id: &BlockId) -> bool {
+        let tree = self.tree.read();
+        let Some(entry) = tree.get(id) else { return false };
+        entry.status == Status::Header || self.missing.read().contains(&(entry.headers.height(), *id))
+    }
+
     /// A decoded block; `None` if its body is not stored.
     ///
     /// # Errors
@@ -168,15 +198,22 @@ impl<L: Ledger> Published<L> {
     /// Up to `limit` events after `cursor`; `None` starts before genesis. An empty answer means the consumer has
     /// caught up. Asking with the last event's cursor acknowledges it.
     ///
+    /// Events go up to [`Published::durable`]: a cursor once given stays known, also after a power cut.
+    ///
     /// # Errors
-    /// A [`Fault`] when the cursor's block is unknown, or a block or delta on the way is not stored any more.
+    /// A [`Fault`] when the cursor's block is unknown, or a block or delta on the way is not stored (any more, or until its body
+    /// has been fetched again).
     pub fn events(&self, cursor: Option<Cursor>, limit: usize) -> Result<Vec<Event<L>>, Fault> {
-        let head = self.head().headers;
+        let head = self.durable();
         let mut events = Vec::new();
         let mut next = Height::GENESIS;
         if let Some(cursor) = cursor {
             let unknown = || Fault::new(format!("cursor names unknown block {}", L::show_id(&cursor.id.0)));
             let mut at = self.headers(&cursor.id).ok_or_else(unknown)?;
+            if !head.contains(&at) && self.is_active(&at) {
+                // Not from us, but good: the consumer is ahead.
+                return Ok(events);
+            }
             let fork = at.fork_point(&head);
             while at.height() > fork.height() && events.len() < limit {
                 let parent = at.parent().expect("a block above a fork point has a parent");

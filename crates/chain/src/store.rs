@@ -51,6 +51,9 @@ pub trait Bodies: Send + Sync {
     fn connected(&self, id: &BlockId) -> Result<Option<Connected>, Fault>;
 }
 
+/// A sync that may run on another thread.
+pub type SyncTask = Box<dyn FnOnce() -> Result<(), Fault> + Send>;
+
 /// A disk with one writer, the driver.
 ///
 /// Except where said otherwise, what a call wrote has reached the operating system when it returns (it survives the
@@ -83,6 +86,16 @@ pub trait Store: Send + 'static {
     /// A [`Fault`]; then nothing was written.
     fn put_body(&mut self, id: BlockId, height: Height, bytes: &[u8]) -> Result<(), Fault>;
 
+    /// Forgets a body that cannot be read any more, so that another copy of it is kept when it comes. A restart may find the
+    /// old one again.
+    ///
+    /// # Errors
+    /// A [`Fault`], also in a store that cannot forget.
+    fn forget_body(&mut self, id: &BlockId) -> Result<(), Fault> {
+        let _ = id;
+        Err(Fault::new("a stored block is damaged, and this store cannot replace it"))
+    }
+
     /// Writes steps to the journal, all or none. The first step of a new store goes from [`BlockId::ZERO`] to genesis.
     ///
     /// # Errors
@@ -100,4 +113,9 @@ pub trait Store: Send + 'static {
     /// # Errors
     /// A [`Fault`] of the disk, an earlier background failure included.
     fn sync(&mut self) -> Result<(), Fault>;
+
+    /// A [`Store::sync`] of everything written before this call, beside the writer; `None` in a store that only syncs at once.
+    fn sync_task(&mut self) -> Option<SyncTask> {
+        None
+    }
 }

@@ -149,6 +149,21 @@ impl<L: Ledger> Tree<L> {
         }
     }
 
+    /// Notes that the body is not stored any more: neither this block nor its descendants can lead without it.
+    pub(crate) fn body_lost(&mut self, id: BlockId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if !matches!(entry.status, Status::Invalid(_)) {
+            entry.status = Status::Header;
+        }
+        for id in self.subtree(id) {
+            if let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.linked) {
+                entry.linked = false;
+                let rank = rank(entry);
+                self.candidates.remove(&rank);
+            }
+        }
+    }
+
     fn link(&mut self, from: BlockId) {
         let mut queue = VecDeque::from([from]);
         while let Some(id) = queue.pop_front() {

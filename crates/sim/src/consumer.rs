@@ -1,4 +1,5 @@
-//! A consumer of events as an index or a wallet is one: it follows, it is told things twice, it dies (law L12).
+//! A consumer of events as an index or a wallet is one: it follows, it is told things twice, it dies (law L12). Whatever it has
+//! seen, its node knows again after a power cut.
 
 use std::collections::BTreeMap;
 
@@ -15,27 +16,13 @@ pub(crate) struct Consumer<L: Ledger> {
     cursor: Option<Cursor>,
     /// What it would find after a crash.
     saved: (Table, Option<Cursor>),
-    power_was_lost: bool,
     ledger: core::marker::PhantomData<fn() -> L>,
 }
 
 impl<L: Ledger> Consumer<L> {
     pub(crate) fn new(random: Random) -> Self {
         let saved = (Table::new(), None);
-        Self {
-            random,
-            table: Table::new(),
-            cursor: None,
-            saved,
-            power_was_lost: false,
-            ledger: core::marker::PhantomData,
-        }
-    }
-
-    /// The machine loses its power.
-    pub(crate) fn lose_power(&mut self) {
-        self.power_was_lost = true;
-        self.crash();
+        Self { random, table: Table::new(), cursor: None, saved, ledger: core::marker::PhantomData }
     }
 
     /// Loses what it did not save.
@@ -58,15 +45,7 @@ impl<L: Ledger> Consumer<L> {
 
     /// Follows some events; true when there are no more.
     pub(crate) fn follow(&mut self, published: &Published<L>, limit: usize) -> Result<bool, String> {
-        let events = match published.events(self.cursor, limit) {
-            // The node has lost its newest blocks with the power, and what it takes to undo them: the consumer starts anew.
-            Err(_) if self.power_was_lost => {
-                (self.table, self.cursor) = (Table::new(), None);
-                published.events(None, limit)
-            }
-            events => events,
-        };
-        let events = events.map_err(|fault| format!("L12: {fault}"))?;
+        let events = published.events(self.cursor, limit).map_err(|fault| format!("L12: {fault}"))?;
         let done = events.is_empty();
         for event in events {
             let (block, delta) = match event {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use chainwright_chain::{
-    Block, BlockId, Fault, Header, Headers, Imported, Ledger, Pool, Published, StateView, TableId, View,
+    Block, BlockId, Codec as _, Fault, Header, Headers, Imported, Ledger, Pool, Published, StateView,
+    TableId, View,
 };
 use chainwright_store::SimulatedDisk;
 
@@ -40,7 +41,9 @@ fn all_rows<L: Ledger>(view: &View<L>) -> Result<Rows, String> {
 pub(crate) fn check_at_rest<C: Cell>(world: &mut World<C>, node: usize) -> Result<(), String> {
     world.settle(node)?;
     let Some(life) = world.life(node) else { return Err("the node does not run".to_owned()) };
+    life.chain.expire_pool();
     let published = life.published().clone();
+    world.settle(node)?;
     let view = published.head();
     let model = world.model_at(node, &view.headers)?;
     model.compare(&view).map_err(|error| format!("L2: node {node}: {error}"))?;
@@ -50,6 +53,7 @@ pub(crate) fn check_at_rest<C: Cell>(world: &mut World<C>, node: usize) -> Resul
     if node == 0 {
         check_replay(world, &published, &view, &now)?;
     }
+    check_damage(world, node, &view.headers)?;
     check_undo(world, node, &view, &now)
 }
 
@@ -151,6 +155,38 @@ fn check_replay<C: Cell>(
         }
     }
     Ok(())
+}
+
+/// Law L8 for what the disk spoils: a flipped byte in a stored block is our fault, changes nothing, and heals with another copy.
+fn check_damage<C: Cell>(world: &mut World<C>, node: usize, head: &Headers<C::Ledger>) -> Result<(), String> {
+    let below = world.random.below(u64::from(head.height().0)) as u32;
+    let Some(block) = head.ancestor(chainwright_chain::Height(1 + below)) else { return Ok(()) };
+    let id = block.id();
+    let other = (node + 1) % world.nodes.len();
+    let copy = world.body(other, &id).map_err(|fault| fault.to_string())?;
+    world.flip_in_body(node, &copy.to_bytes())?;
+    let Some(life) = world.life(node) else { return Ok(()) };
+    let chain = life.chain.clone();
+    let published = chain.published();
+    if published.read_block(&id).is_ok() {
+        return Err(format!("L8: a flipped byte in block {id} went unseen"));
+    }
+    chain.expire_pool();
+    world.settle(node)?;
+    if published.missing_bodies() != [id] || !published.wants_body(&id) {
+        return Err(format!("L8: damaged block {id} is not asked for: {:?}", published.missing_bodies()));
+    }
+    let mut reply = chain.import(copy);
+    world.settle(node)?;
+    if reply.take() != Some(Ok(Imported::Valid)) || !published.missing_bodies().is_empty() {
+        return Err(format!("L8: damaged block {id} was not healed"));
+    }
+    match published.read_block(&id) {
+        Ok(Some(healed)) if healed.header().id() == id && published.head().headers.id() == head.id() => {
+            Ok(())
+        }
+        _ => Err(format!("L8: block {id} cannot be read after it was healed")),
+    }
 }
 
 /// Laws L1 and L2 in the driver: back to the last final block (or genesis) and forth again.

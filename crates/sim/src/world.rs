@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chainwright_chain::{Block, BlockId, Fault, Header, Headers, Ledger, Pool, Refusal, Transaction};
 use chainwright_network::{ConnectionKind, Host, Input, NetworkAddress, Output, PeerId};
-use chainwright_store::SimulatedDisk;
+use chainwright_store::{Disk as _, SimulatedDisk};
 
 use crate::consumer::Consumer;
 use crate::node::Life;
@@ -195,9 +195,8 @@ impl<C: Cell> World<C> {
         state.life = None;
         state.lives += 1;
         state.disk = if power { state.disk.crash() } else { state.disk.kill() };
-        if power {
-            state.consumer.lose_power();
-        } else {
+        // The consumer has a machine of its own, which may run on: what it has saved or seen must not be news to the node.
+        if self.random.percent(50) {
             state.consumer.crash();
         }
         self.counts.crashes += 1;
@@ -475,9 +474,24 @@ impl<C: Cell> World<C> {
         Ok(self.models[&block.id()].clone())
     }
 
-    fn body(&self, node: usize, id: &BlockId) -> Result<<C::Ledger as Ledger>::Block, Fault> {
+    pub(crate) fn body(&self, node: usize, id: &BlockId) -> Result<<C::Ledger as Ledger>::Block, Fault> {
         let life = self.nodes[node].life.as_ref().ok_or_else(|| Fault::new("the node is down"))?;
         life.published().read_block(id)?.ok_or_else(|| Fault::new("a published block has no body"))
+    }
+
+    /// Flips a bit of a stored block on a node's disk.
+    pub(crate) fn flip_in_body(&mut self, node: usize, body: &[u8]) -> Result<(), String> {
+        let disk = &self.nodes[node].disk;
+        let names = disk.list().map_err(|error| error.to_string())?;
+        for name in names.iter().filter(|name| name.starts_with("blocks-")) {
+            let bytes = disk.bytes(name).unwrap_or_default();
+            if let Some(at) = bytes.windows(body.len()).position(|window| window == body) {
+                let mask = 1 << self.random.below(8);
+                disk.flip(name, at + self.random.index(body.len()), mask);
+                return Ok(());
+            }
+        }
+        Err("a block of the chain is in no file".to_owned())
     }
 
     /// The process of a node, if it runs.

@@ -65,6 +65,12 @@ impl Library {
         Ok(())
     }
 
+    /// Lets another copy of a block take the place of one that is damaged. A later record of the same block counts when the
+    /// log is opened.
+    pub(crate) fn forget_body(&self, id: &BlockId) {
+        self.catalogue.write().bodies.remove(id);
+    }
+
     /// Writes a group of steps of which the first has the number `first`.
     pub(crate) fn put_steps(&self, first: u64, steps: &[Step]) -> Result<(), Fault> {
         let mut listed = self.describe(steps);

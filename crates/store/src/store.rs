@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chainwright_chain::{BlockId, Bodies, Fault, Height, Rows, Step, Store, Task};
+use chainwright_chain::{BlockId, Bodies, Fault, Height, Rows, Step, Store, SyncTask, Task};
 use parking_lot::{Mutex, RwLock};
 
 use crate::disk::Disk;
@@ -225,6 +225,11 @@ impl Store for DiskStore {
         self.shared.library.put_body(id, height, bytes)
     }
 
+    fn forget_body(&mut self, id: &BlockId) -> Result<(), Fault> {
+        self.shared.library.forget_body(id);
+        Ok(())
+    }
+
     fn journal(&mut self, steps: &[Step]) -> Result<(), Fault> {
         if steps.is_empty() {
             return Ok(());
@@ -249,5 +254,10 @@ impl Store for DiskStore {
     fn sync(&mut self) -> Result<(), Fault> {
         self.shared.upkeep.take_failure()?;
         self.shared.sync()
+    }
+
+    fn sync_task(&mut self) -> Option<SyncTask> {
+        let shared = Arc::clone(&self.shared);
+        Some(Box::new(move || shared.sync()))
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl<L: Ledger> Driver<L> {
-    fn known(&self, id: BlockId) -> Result<Headers<L>, Reject> {
+    pub(super) fn known(&self, id: BlockId) -> Result<Headers<L>, Reject> {
         self.published.headers(&id).ok_or(Reject::MissingParent(id))
     }
 
@@ -154,7 +154,7 @@ impl<L: Ledger> Driver<L> {
             return Ok(());
         }
         self.parts.store.put_record(&Record::Finalized(id, proof.clone()).encode())?;
-        self.parts.store.sync()?;
+        self.sync()?;
         self.published.tree.write().set_finalized(block.clone());
         self.published.proofs.write().insert(id, proof);
         self.published.notify(Notice::Finalized(id, block.height()));
@@ -183,9 +183,8 @@ impl<L: Ledger> Driver<L> {
     pub(super) fn reconsider(&mut self, id: BlockId, reply: Verdict<()>, now: Timestamp) {
         let known = self.known(id).and_then(|_| {
             // Were this record lost with the power, and not the verdict before it, the block would stay invalid for ever.
-            let store = &mut self.parts.store;
-            store.put_record(&Record::Reconsidered(id).encode())?;
-            store.sync().map_err(Reject::Fault)
+            self.parts.store.put_record(&Record::Reconsidered(id).encode())?;
+            self.sync().map_err(Reject::Fault)
         });
         if let Err(reject) = known {
             return drop(reply.send(Err(reject)));

@@ -87,7 +87,7 @@ impl<L: Ledger> Driver<L> {
             }
         };
         let id = headers.id();
-        if self.status(&id) != Some(Status::Header) {
+        if !self.published.wants_body(&id) {
             return self.answer_known(id, reply);
         }
         if let Some(executed) = executed {
@@ -122,6 +122,7 @@ impl<L: Ledger> Driver<L> {
             // Meanwhile the header or an ancestor fell, or the same body came twice.
             Some(Status::Invalid(reason)) => return drop(reply.send(Err(Reject::Invalid(reason)))),
             Some(Status::Header) => {}
+            _ if self.published.wants_body(&id) => return self.restore_body(result, reply),
             _ => return self.answer_known(id, reply),
         }
         match result.and_then(|prepared| self.store_body(prepared)) {

@@ -17,7 +17,9 @@
 //! Single-threaded: whoever owns the driver feeds it [`Message`]s, one at a time. Start reading at [`Driver::handle`],
 //! then `pipeline.rs`.
 
+mod bodies;
 mod commands;
+mod durable;
 mod import;
 mod pipeline;
 mod records;
@@ -29,6 +31,8 @@ use std::sync::Arc;
 
 use futures_channel::oneshot;
 
+use crate::driver::durable::Durability;
+pub use crate::driver::durable::Syncing;
 use crate::driver::pipeline::Flight;
 use crate::tree::Status;
 use crate::{
@@ -58,6 +62,8 @@ pub enum Message<L: Ledger> {
     },
     /// A maintenance task of the store has ended.
     Maintained,
+    /// A sync beside the driver has ended.
+    Synced(Result<Syncing<L>, Fault>),
     /// The driver's note to itself that a long way back is not finished.
     GoOn,
 }
@@ -139,6 +145,7 @@ pub struct Driver<L: Ledger> {
     stalled: bool,
     /// A long way back is not finished; [`Message::GoOn`] is on its way.
     unfinished: bool,
+    durability: Durability,
 }
 
 impl<L: Ledger> Driver<L> {
@@ -157,15 +164,18 @@ impl<L: Ledger> Driver<L> {
         if self.stalled {
             self.advance(now);
         }
+        self.look_at_suspects(now);
         match message {
             Message::Command(command) => self.command(command, now),
             Message::Prepared { id, result, reply } => self.body_prepared(id, result, reply, now),
             Message::JobsDone { flight, result } => self.jobs_done(flight, result, now),
             Message::Maintained => self.maintaining = false,
+            Message::Synced(result) => self.synced(result),
             Message::GoOn if self.unfinished => self.advance(now),
             Message::GoOn => {}
         }
         self.maintain();
+        self.keep_durable(now);
     }
 
     fn command(&mut self, command: Command<L>, now: Timestamp) {
@@ -183,7 +193,7 @@ impl<L: Ledger> Driver<L> {
             Command::Finalize(id, proof, reply) => self.finalize(id, proof, reply, now),
             Command::Invalidate(id, reply) => self.invalidate(id, reply, now),
             Command::Reconsider(id, reply) => self.reconsider(id, reply, now),
-            Command::Sync(reply) => drop(reply.send(self.parts.store.sync())),
+            Command::Sync(reply) => drop(reply.send(self.sync())),
             Command::WithPool(change) => change(&mut self.published.pool.write()),
             Command::ExpirePool => self.published.pool.write().expire(now),
         }

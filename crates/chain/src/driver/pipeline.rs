@@ -49,7 +49,7 @@ impl<L: Ledger> Countdown<L> {
 
 impl<L: Ledger> Driver<L> {
     /// Where the next block would be executed.
-    fn tip(&self) -> &View<L> {
+    pub(super) fn tip(&self) -> &View<L> {
         self.flights.back().map_or(&self.base, |flight| &flight.view)
     }
 
@@ -130,20 +130,31 @@ impl<L: Ledger> Driver<L> {
         }
     }
 
-    /// Takes a block from memory, or reads and prepares it again.
-    fn take_prepared(&mut self, id: BlockId) -> Result<Arc<Prepared<L>>, Fault> {
+    /// Takes a block from memory, or reads and prepares it again. `None` if its body cannot be read: then it waits for another.
+    fn take_prepared(&mut self, id: BlockId) -> Result<Option<Arc<Prepared<L>>>, Fault> {
         if let Some(prepared) = self.forget_prepared(&id) {
-            return Ok(prepared);
+            return Ok(Some(prepared));
         }
-        let missing = || Fault::new(format!("the body of block {} is not stored", L::show_id(&id.0)));
-        let block = self.published.read_block(&id)?.ok_or_else(missing)?;
-        let damaged = |reject| Fault::new(format!("stored block {} is damaged: {reject}", L::show_id(&id.0)));
-        self.parts.ledger.prepare(block).map(Arc::new).map_err(damaged)
+        let Ok(Some(bytes)) = self.parts.store.bodies().body(&id) else {
+            self.lose_body(id)?;
+            return Ok(None);
+        };
+        let wrong = |what: String| Fault::new(format!("stored block {}: {what}", L::show_id(&id.0)));
+        let block = L::Block::decode(&bytes).map_err(|error| wrong(error.to_string()))?;
+        let prepared = self.parts.ledger.prepare(block).map_err(|reject| wrong(reject.to_string()))?;
+        Ok(Some(Arc::new(prepared)))
     }
 
     fn execute(&mut self, headers: &Headers<L>) -> Result<(), Fault> {
         let id = headers.id();
-        let prepared = self.take_prepared(id)?;
+        let Some(prepared) = self.take_prepared(id)? else {
+            if self.head.headers.contains(headers) {
+                // No way from below that leads through the chain itself can be taken; from the head it can.
+                self.flights.clear();
+                self.base = self.head.clone();
+            }
+            return Ok(());
+        };
         let parent = self.tip().clone();
         let best = self.published.best_header();
         let assumed = self.parts.consensus.assumes_valid(headers, &best);
@@ -324,6 +335,7 @@ impl<L: Ledger> Driver<L> {
         self.rebase_flights();
         self.tell_pool((&left, &joining), &steps, now);
         self.publish_head();
+        self.release_missing();
         for block in &joining {
             self.answer(block.id, &Ok(Imported::Valid));
         }
@@ -361,6 +373,7 @@ impl<L: Ledger> Driver<L> {
             tree.prune_candidates(&self.head.headers);
         }
         *self.published.head.write() = self.head.clone();
+        self.durability.commits += 1;
         self.published.notify(Notice::Head(self.head.headers.id(), self.head.headers.height()));
     }
 

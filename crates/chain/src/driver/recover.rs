@@ -1,15 +1,17 @@
 //! Opening a chain: genesis into a new store, repairs after a crash, the tree from its records.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
+use super::durable::Durability;
 use super::records::Record;
 use super::{Driver, Parts};
 use crate::published::Published;
 use crate::tree::{Status, Tree};
+use crate::watched::Watched;
 use crate::{
     Block, BlockId, Codec, Delta, Fault, Header, Headers, Height, Index, Ledger, StateView, Step, Timeline,
     Timestamp, View,
@@ -44,12 +46,18 @@ impl<L: Ledger> Driver<L> {
         let timeline = Timeline::new();
         let state = StateView::new(parts.ledger.tables(), parts.store.rows(), timeline.pin());
         let head = View { headers: head, state };
+        // What a process left behind that was killed may still be on its way to the disk.
+        parts.store.sync()?;
+        let watched = Arc::new(Watched::new(parts.store.bodies()));
         let published = Arc::new(Published {
             ledger: Arc::clone(&parts.ledger),
             head: RwLock::new(head.clone()),
             tree: RwLock::new(tree),
             pool: RwLock::new(L::Pool::default()),
-            bodies: parts.store.bodies(),
+            bodies: watched.clone(),
+            watched,
+            missing: RwLock::new(BTreeSet::new()),
+            durable: RwLock::new(head.headers.clone()),
             proofs: RwLock::new(proofs),
             subscribers: Mutex::new(Vec::new()),
             fault: Mutex::new(None),
@@ -74,6 +82,7 @@ impl<L: Ledger> Driver<L> {
             maintaining: false,
             stalled: false,
             unfinished: false,
+            durability: Durability::default(),
         };
         driver.advance(now);
         Ok(driver)

@@ -46,7 +46,8 @@ impl<L: Ledger> Driver<L> {
                 return Ok(block);
             }
             bytes += self.delta_of(&block.id())?.memory();
-            bytes += self.published.bodies.body(&block.id())?.map_or(0, |body| body.len());
+            let body = self.published.bodies.body(&block.id()).ok().flatten();
+            bytes += body.map_or(0, |body| body.len());
         }
         Ok(to.clone())
     }
@@ -70,7 +71,8 @@ impl<L: Ledger> Driver<L> {
         for block in self.head.headers.down().take_while(|block| !self.base.headers.contains(block)) {
             let delta = self.delta_of(&block.id())?.inverse();
             steps.push(Step { from: block.id(), to: block.header_parent(), delta, receipts: Bytes::new() });
-            if let Some(body) = self.published.read_block(&block.id())?
+            // A body that cannot be read is fetched again; until then the pool misses its transactions.
+            if let Ok(Some(body)) = self.published.read_block(&block.id())
                 && let Ok(prepared) = self.parts.ledger.prepare(body)
             {
                 left.push(Arc::new(prepared));

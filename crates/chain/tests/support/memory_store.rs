@@ -1,6 +1,6 @@
 //! A store in memory that can be told to fail and that survives its driver.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -13,18 +13,41 @@ pub struct Inner {
     rows: BTreeMap<(TableId, Vec<u8>), Vec<u8>>,
     bodies: HashMap<BlockId, Bytes>,
     connected: HashMap<BlockId, Connected>,
+    /// Bodies whose bytes have changed.
+    damaged: HashSet<BlockId>,
     records: Vec<Bytes>,
     head: Option<BlockId>,
     /// Writes that still succeed; `None` for all.
     pub writes_left: Option<usize>,
     /// Steps that fit into one record of the journal; `None` for any number.
     pub steps_max: Option<usize>,
+    /// Syncs are tasks, or happen at once.
+    pub syncs_later: bool,
+    /// Syncs that still succeed; `None` for all.
+    pub syncs_left: Option<usize>,
 }
 
 impl Inner {
     fn write(&mut self) -> Result<(), Fault> {
         match &mut self.writes_left {
             Some(0) => Err(Fault::new("no space left on device")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// As a bad disk may: a stored block is not what it was.
+    pub fn damage_body(&mut self, id: &BlockId) {
+        assert!(self.bodies.contains_key(id));
+        self.damaged.insert(*id);
+    }
+
+    fn sync(&mut self) -> Result<(), Fault> {
+        match &mut self.syncs_left {
+            Some(0) => Err(Fault::new("input/output error")),
             Some(left) => {
                 *left -= 1;
                 Ok(())
@@ -60,7 +83,11 @@ impl Rows for MemoryStore {
 
 impl Bodies for MemoryStore {
     fn body(&self, id: &BlockId) -> Result<Option<Bytes>, Fault> {
-        Ok(self.0.lock().bodies.get(id).cloned())
+        let inner = self.0.lock();
+        if inner.damaged.contains(id) {
+            return Err(Fault::new("a checksum is wrong"));
+        }
+        Ok(inner.bodies.get(id).cloned())
     }
     fn has_body(&self, id: &BlockId) -> bool {
         self.0.lock().bodies.contains_key(id)
@@ -92,6 +119,7 @@ impl Store for MemoryStore {
     fn put_body(&mut self, id: BlockId, _: Height, bytes: &[u8]) -> Result<(), Fault> {
         let mut inner = self.0.lock();
         inner.write()?;
+        assert!(!inner.damaged.contains(&id), "a damaged body is forgotten first");
         inner.bodies.insert(id, Bytes::copy_from_slice(bytes));
         Ok(())
     }
@@ -126,10 +154,21 @@ impl Store for MemoryStore {
             assert_eq!(before.as_deref(), change.old, "a delta remembers the old value");
         }
     }
+    fn forget_body(&mut self, id: &BlockId) -> Result<(), Fault> {
+        let mut inner = self.0.lock();
+        inner.bodies.remove(id);
+        inner.damaged.remove(id);
+        Ok(())
+    }
+    fn sync_task(&mut self) -> Option<SyncTask> {
+        let store = self.clone();
+        let later = self.0.lock().syncs_later;
+        later.then(|| -> SyncTask { Box::new(move || store.0.lock().sync()) })
+    }
     fn maintenance(&mut self) -> Option<Task> {
         None
     }
     fn sync(&mut self) -> Result<(), Fault> {
-        Ok(())
+        self.0.lock().sync()
     }
 }

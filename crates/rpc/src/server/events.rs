@@ -8,6 +8,8 @@
 //!   sees each event exactly once;
 //! - after a reorganisation the blocks that left come first, the highest first, then those that joined. A cursor on
 //!   a branch that was left stays good, also after a restart, as long as its block is stored;
+//! - a block is shown once it would survive a power cut, so that no consumer ever stands on a block that is gone: at the end
+//!   of the chain at once, while many blocks come in within half a minute;
 //! - without `cursor` the stream starts at genesis;
 //! - with `limit` one answer of at most so many lines comes back: at once if there are any, else after `wait`
 //!   seconds (default 20, at most 60), perhaps empty. Without `limit` the stream goes on for ever; an empty line
@@ -148,7 +150,7 @@ impl Consumer {
                 notice = self.notices.next() => notice,
             };
             match notice {
-                Some(Notice::Head(..)) => return true,
+                Some(Notice::Head(..) | Notice::Durable(..)) => return true,
                 None | Some(Notice::Stopping) => return false,
                 Some(_) => {}
             }

@@ -45,6 +45,11 @@ pub trait Work: Header {
     fn set_nonce(&mut self, nonce: u64);
     /// How many nonces there are, as the largest one.
     fn nonce_max(&self) -> u64;
+    /// The target a header carries where a rule asks for `target`: the nearest one it can express, not below it. All of them,
+    /// unless said otherwise; what was expressed once stays as it is, and a greater target never becomes a smaller one.
+    fn expressible(target: crate::CompactTarget) -> crate::CompactTarget {
+        target
+    }
 }
 
 /// A native transaction.
@@ -123,7 +128,7 @@ pub trait Ledger: Send + Sync + Sized + 'static {
     type Facts: Send + Sync + 'static;
     /// What [`Ledger::execute`] reports; kept in the journal. The default is what genesis reports.
     type Receipts: Codec + Default + Send + Sync + 'static;
-    /// A resident structure that follows deltas; [`crate::NoIndex`] where headers carry no root.
+    /// A resident structure that follows deltas; [`NoIndex`] where headers carry no root.
     type Index: Index;
     /// Transactions that wait for a block.
     type Pool: Pool<Self>;
@@ -196,21 +201,37 @@ pub trait Ledger: Send + Sync + Sized + 'static {
 }
 
 /// A resident structure that only follows deltas: a Merkle trie. Rewinding is following the inverse.
-pub trait Index: Default + Send + 'static {
+///
+/// There is one per chain. The driver loads it at start from the rows of the head, moves it to whatever block it needs a root
+/// of, and asks for the root on any thread, one at a time. After `load`, and after any path of deltas and inverses that leads
+/// to a state, `root` is that state's, whatever the path was.
+pub trait Index: Sized + Send + 'static {
+    /// The index of a state, read from its rows. Keeps nothing of the view.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the rows cannot be read or mean nothing.
+    fn load(state: &StateView) -> Result<Self, Fault>;
     /// Takes one step.
     fn follow(&mut self, delta: &Delta);
-    /// The root of everything followed so far, if there is one.
-    fn root(&mut self) -> Option<Hash>;
+    /// The root of the state stood at, if this kind of index has one.
+    ///
+    /// # Errors
+    /// A [`Fault`] when a delta held rows that mean nothing: our own failure, which says nothing of any block.
+    fn root(&mut self) -> Result<Option<Hash>, Fault>;
 }
 
 /// The index of ledgers whose headers carry no root.
-#[derive(Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct NoIndex;
 
 impl Index for NoIndex {
+    fn load(_: &StateView) -> Result<Self, Fault> {
+        Ok(Self)
+    }
+
     fn follow(&mut self, _: &Delta) {}
 
-    fn root(&mut self) -> Option<Hash> {
-        None
+    fn root(&mut self) -> Result<Option<Hash>, Fault> {
+        Ok(None)
     }
 }

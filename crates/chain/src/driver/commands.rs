@@ -24,10 +24,8 @@ impl<L: Ledger> Driver<L> {
         let executed = self.parts.ledger.execute(&parent, &prepared, &mut jobs)?;
         jobs.run().map_err(Reject::Invalid)?;
         match prepared.block.header().state_root() {
-            Some(root) if self.root_after(&parent.headers, &executed.delta)? != Some(root) => {
-                Err(Reject::invalid("bad-state-root"))
-            }
-            _ => Ok(()),
+            Some(root) => self.roots.check(&parent.headers, &executed.delta, root),
+            None => Ok(()),
         }
     }
 
@@ -56,7 +54,7 @@ impl<L: Ledger> Driver<L> {
             self.parts.ledger.build(&parent, on, &pool)?
         };
         if block.header().state_root().is_some()
-            && let Some(root) = self.root_after(&parent.headers, &executed.delta)?
+            && let Some(root) = self.roots.after(&parent.headers, &executed.delta)?
         {
             block.header_mut().set_state_root(root);
         }

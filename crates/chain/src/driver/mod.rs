@@ -1,7 +1,7 @@
 //! The driver: block tree, state, pool, journal and events of one chain.
 //!
 //! ```text
-//! Header ─body, prepare→ Stored ─execute on the parent's picture, root right→ Executed(n jobs) ─n = 0→ Valid ─journal→ head
+//! Header ─body, prepare→ Stored ─execute on the parent's picture→ Executed(n jobs and the root) ─n = 0→ Valid ─journal→ head
 //!
 //!            head ──────────────► what everybody sees; the rows stand here
 //!              └─ base            where the pipeline starts: the head, or the fork point of a heavier branch
@@ -25,6 +25,7 @@ mod pipeline;
 mod records;
 mod recover;
 mod rollback;
+mod roots;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -34,10 +35,11 @@ use futures_channel::oneshot;
 use crate::driver::durable::Durability;
 pub use crate::driver::durable::Syncing;
 use crate::driver::pipeline::Flight;
+use crate::driver::roots::Roots;
 use crate::tree::Status;
 use crate::{
     BlockId, Command, Consensus, Executed, Fault, Imported, Inbox, Ledger, Notice, Pool, Prepared, Published,
-    Reason, Reject, StateView, Store, Timeline, Timestamp, View, Workers,
+    Reject, StateView, Store, Timeline, Timestamp, View, Workers,
 };
 
 /// What reaches the driver: questions from outside, results from its workers.
@@ -57,8 +59,8 @@ pub enum Message<L: Ledger> {
     JobsDone {
         /// Names the execution they belong to.
         flight: u64,
-        /// The reason of the first check, in the order of the block, that failed.
-        result: Result<(), Reason>,
+        /// What the first check said, in the order of the block, that failed; the state root comes last.
+        result: Result<(), Reject>,
     },
     /// A maintenance task of the store has ended.
     Maintained,
@@ -139,7 +141,7 @@ pub struct Driver<L: Ledger> {
     finalizing: Vec<(BlockId, crate::Proof, Verdict<()>)>,
     /// Answered when there is nothing left to do; with an error if the block they ask for has fallen.
     settling: Vec<(Option<BlockId>, Verdict<()>)>,
-    index: L::Index,
+    roots: Arc<Roots<L>>,
     maintaining: bool,
     /// A fault stopped the pipeline; the next message tries again.
     stalled: bool,

@@ -7,11 +7,12 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::records::Record;
+use super::roots::Comparison;
 use super::{Driver, Message};
 use crate::tree::Status;
 use crate::{
-    Block, BlockId, Codec, Delta, Executed, Fault, HeadChange, Header, Headers, Imported, Inbox, Index, Jobs,
-    Ledger, Notice, Pool, Prepared, Reason, Reject, Step, Timestamp, View, Workers,
+    Block, BlockId, Codec, Executed, Fault, HeadChange, Header, Headers, Imported, Inbox, Jobs, Ledger,
+    Notice, Pool, Prepared, Reason, Reject, Step, Timestamp, View, Workers,
 };
 
 /// A block that has been executed and is not published yet.
@@ -23,25 +24,34 @@ pub(super) struct Flight<L: Ledger> {
     proven: bool,
 }
 
-/// Counts the jobs of one flight and remembers the first failure in block order, whatever order they finish in.
-struct Countdown<L: Ledger> {
+/// Counts the checks of one flight and remembers the first failure in block order, whatever order they finish in.
+pub(super) struct Countdown<L: Ledger> {
     flight: u64,
     left: AtomicUsize,
-    failed: Mutex<Option<(usize, Reason)>>,
+    failed: Mutex<Option<(usize, Reject)>>,
     inbox: Inbox<L>,
 }
 
 impl<L: Ledger> Countdown<L> {
+    /// Whether a check would change nothing, because one before it has failed.
+    pub(super) fn is_moot(&self, at: usize) -> bool {
+        self.failed.lock().as_ref().is_some_and(|(first, _)| *first < at)
+    }
+
     fn run(&self, at: usize, job: crate::Job) {
-        let moot = self.failed.lock().as_ref().is_some_and(|(first, _)| *first < at);
-        if !moot && let Err(reason) = job() {
+        self.finish(at, if self.is_moot(at) { Ok(()) } else { job().map_err(Reject::Invalid) });
+    }
+
+    /// Counts one check.
+    pub(super) fn finish(&self, at: usize, result: Result<(), Reject>) {
+        if let Err(reject) = result {
             let mut failed = self.failed.lock();
             if failed.as_ref().is_none_or(|(first, _)| at < *first) {
-                *failed = Some((at, reason));
+                *failed = Some((at, reject));
             }
         }
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let result = self.failed.lock().take().map_or(Ok(()), |(_, reason)| Err(reason));
+            let result = self.failed.lock().take().map_or(Ok(()), |(_, reject)| Err(reject));
             (self.inbox)(Message::JobsDone { flight: self.flight, result });
         }
     }
@@ -61,17 +71,21 @@ impl<L: Ledger> Driver<L> {
         match result {
             Ok(()) if self.is_idle() => self.settle(),
             Ok(()) => {}
-            Err(fault) => {
-                self.note_fault(&fault);
-                for reply in core::mem::take(&mut self.waiting).into_values().flatten() {
-                    drop(reply.send(Err(Reject::Fault(fault.clone()))));
-                }
-                let settling = core::mem::take(&mut self.settling).into_iter().map(|(_, reply)| reply);
-                let finalizing = core::mem::take(&mut self.finalizing).into_iter().map(|(_, _, reply)| reply);
-                for reply in settling.chain(finalizing) {
-                    drop(reply.send(Err(Reject::Fault(fault.clone()))));
-                }
-            }
+            Err(fault) => self.stall(&fault),
+        }
+    }
+
+    /// Stops the pipeline until the next message, and answers everybody who waits.
+    fn stall(&mut self, fault: &Fault) {
+        self.stalled = true;
+        self.note_fault(fault);
+        for reply in core::mem::take(&mut self.waiting).into_values().flatten() {
+            drop(reply.send(Err(Reject::Fault(fault.clone()))));
+        }
+        let settling = core::mem::take(&mut self.settling).into_iter().map(|(_, reply)| reply);
+        let finalizing = core::mem::take(&mut self.finalizing).into_iter().map(|(_, _, reply)| reply);
+        for reply in settling.chain(finalizing) {
+            drop(reply.send(Err(Reject::Fault(fault.clone()))));
         }
     }
 
@@ -163,7 +177,7 @@ impl<L: Ledger> Driver<L> {
             Some(built) => Ok(built),
             None => self.parts.ledger.execute(&parent, &prepared, &mut jobs),
         };
-        match executed.and_then(|executed| self.check_root(&parent.headers, headers, executed)) {
+        match executed {
             Ok(executed) => self.take_off(headers, &parent, (prepared, executed), jobs),
             Err(Reject::Fault(fault)) => return Err(fault),
             Err(Reject::Invalid(reason) | Reject::Mutated(reason)) => self.mark_invalid(id, reason),
@@ -185,70 +199,33 @@ impl<L: Ledger> Driver<L> {
         let number = self.flight_count;
         let state = parent.state.with_layer(executed.delta.clone());
         let view = View { headers: headers.clone(), state };
-        let jobs = jobs.into_list();
-        self.flights.push_back(Flight { number, view, prepared, executed, proven: jobs.is_empty() });
-        let status = if jobs.is_empty() { Status::Valid } else { Status::Executed };
+        let (jobs, root) = (jobs.into_list(), headers.state_root());
+        let checks = jobs.len() + usize::from(root.is_some());
+        let delta = executed.delta.clone();
+        self.flights.push_back(Flight { number, view, prepared, executed, proven: checks == 0 });
+        let status = if checks == 0 { Status::Valid } else { Status::Executed };
         self.published.tree.write().set_status(&headers.id(), status);
         let countdown = Arc::new(Countdown {
             flight: number,
-            left: AtomicUsize::new(jobs.len()),
+            left: AtomicUsize::new(checks),
             failed: Mutex::new(None),
             inbox: self.parts.inbox.clone(),
         });
+        if let Some(expected) = root {
+            // First to start, last to be heard: roots wait for each other, the other checks for nothing.
+            let in_flight = self.flights.iter().map(|flight| &flight.prepared.id);
+            self.roots.executed(headers.id(), &delta, in_flight);
+            let (block, countdown) = (headers.clone(), Arc::clone(&countdown));
+            let comparison = Comparison { block, expected, countdown, at: jobs.len() };
+            self.roots.compare(&*self.parts.workers, number, comparison);
+        }
         for (at, job) in jobs.into_iter().enumerate() {
             let countdown = Arc::clone(&countdown);
             self.parts.workers.spawn(Box::new(move || countdown.run(at, job)));
         }
     }
 
-    /// Compares the header's state root, where there is one, with the ledger's index.
-    fn check_root(
-        &mut self,
-        parent: &Headers<L>,
-        headers: &Headers<L>,
-        executed: Executed<L>,
-    ) -> Result<Executed<L>, Reject> {
-        let Some(expected) = headers.state_root() else { return Ok(executed) };
-        let got = self.root_after(parent, &executed.delta)?;
-        if got == Some(expected) {
-            return Ok(executed);
-        }
-        let got = got.map_or_else(|| "none".to_owned(), |root| root.to_string());
-        Err(Reject::Invalid(Reason::with("bad-state-root", format!("expected {expected}, got {got}"))))
-    }
-
-    /// The root after one more block. The index is left at the head.
-    pub(super) fn root_after(
-        &mut self,
-        parent: &Headers<L>,
-        delta: &Delta,
-    ) -> Result<Option<crate::Hash>, Fault> {
-        let mut way: Vec<Delta> = Vec::new();
-        let fork = self.head.headers.fork_point(parent);
-        for block in self.head.headers.down().take_while(|block| block.height() > fork.height()) {
-            way.push(self.delta_of(&block.id())?.inverse());
-        }
-        let mut forth: Vec<_> = parent.down().take_while(|block| block.height() > fork.height()).collect();
-        forth.reverse();
-        for block in forth {
-            let flight = self.flights.iter().find(|flight| flight.prepared.id == block.id());
-            way.push(
-                flight
-                    .map_or_else(|| self.delta_of(&block.id()), |flight| Ok(flight.executed.delta.clone()))?,
-            );
-        }
-        way.push(delta.clone());
-        for delta in &way {
-            self.index.follow(delta);
-        }
-        let root = self.index.root();
-        for delta in way.iter().rev() {
-            self.index.follow(&delta.inverse());
-        }
-        Ok(root)
-    }
-
-    pub(super) fn jobs_done(&mut self, number: u64, result: Result<(), Reason>, now: Timestamp) {
+    pub(super) fn jobs_done(&mut self, number: u64, result: Result<(), Reject>, now: Timestamp) {
         let Some(at) = self.flights.iter().position(|flight| flight.number == number) else { return };
         let id = self.flights[at].prepared.id;
         match result {
@@ -256,7 +233,14 @@ impl<L: Ledger> Driver<L> {
                 self.flights[at].proven = true;
                 self.published.tree.write().set_status(&id, Status::Valid);
             }
-            Err(reason) => self.mark_invalid(id, reason),
+            Err(Reject::Invalid(reason) | Reject::Mutated(reason)) => self.mark_invalid(id, reason),
+            Err(reject) => {
+                // Nothing is known of the block: it is executed again with the next message.
+                self.flights.truncate(at);
+                let odd = |reject: Reject| Fault::new(format!("a check may not answer: {reject}"));
+                let fault = if let Reject::Fault(fault) = reject { fault } else { odd(reject) };
+                return self.stall(&fault);
+            }
         }
         self.advance(now);
     }
@@ -325,7 +309,6 @@ impl<L: Ledger> Driver<L> {
         for step in &steps {
             self.timeline.publish(step.delta.clone());
             self.parts.store.apply(step);
-            self.index.follow(&step.delta);
         }
         self.flights.drain(..count);
         self.built

@@ -8,12 +8,13 @@ use parking_lot::{Mutex, RwLock};
 
 use super::durable::Durability;
 use super::records::Record;
+use super::roots::Roots;
 use super::{Driver, Parts};
 use crate::published::Published;
-use crate::tree::{Status, Tree};
 use crate::watched::Watched;
+use crate::tree::{Status, Tree};
 use crate::{
-    Block, BlockId, Codec, Delta, Fault, Header, Headers, Height, Index, Ledger, StateView, Step, Timeline,
+    Block, BlockId, Codec, Delta, Fault, Header, Headers, Height, Ledger, StateView, Step, Timeline,
     Timestamp, View,
 };
 
@@ -62,7 +63,7 @@ impl<L: Ledger> Driver<L> {
             subscribers: Mutex::new(Vec::new()),
             fault: Mutex::new(None),
         });
-        let index = index_at(&head, &published)?;
+        let roots = Roots::load(&head, Arc::clone(&published))?;
         let mut driver = Self {
             parts,
             published,
@@ -78,7 +79,7 @@ impl<L: Ledger> Driver<L> {
             waiting: HashMap::new(),
             finalizing: Vec::new(),
             settling: Vec::new(),
-            index,
+            roots,
             maintaining: false,
             stalled: false,
             unfinished: false,
@@ -166,20 +167,4 @@ fn step_back_to_known<L: Ledger>(parts: &mut Parts<L>, tree: &Tree<L>) -> Result
             task();
         }
     }
-}
-
-/// The ledger's index after every delta up to the head; ledgers whose headers carry no root need none.
-fn index_at<L: Ledger>(head: &View<L>, published: &Published<L>) -> Result<L::Index, Fault> {
-    let mut index = L::Index::default();
-    if head.headers.state_root().is_none() {
-        return Ok(index);
-    }
-    let mut way: Vec<_> = head.headers.down().collect();
-    way.reverse();
-    for block in way {
-        let connected = published.bodies.connected(&block.id())?;
-        let connected = connected.ok_or_else(|| Fault::new("the journal does not reach back to genesis"))?;
-        index.follow(&connected.delta);
-    }
-    Ok(index)
 }

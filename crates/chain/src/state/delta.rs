@@ -154,6 +154,11 @@ impl Delta {
         Self { changes: Arc::clone(&self.changes), inverted: !self.inverted }
     }
 
+    /// Whether both are the same object, which is far cheaper to see than that both are equal.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.changes, &other.changes) && self.inverted == other.inverted
+    }
+
     fn view<'a>(&self, change: Change<'a>) -> Change<'a> {
         if self.inverted { Change { old: change.new, new: change.old, ..change } } else { change }
     }

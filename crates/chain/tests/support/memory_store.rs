@@ -19,6 +19,8 @@ pub struct Inner {
     head: Option<BlockId>,
     /// Writes that still succeed; `None` for all.
     pub writes_left: Option<usize>,
+    /// Whether reading the journal fails.
+    pub reads_fail: bool,
     /// Steps that fit into one record of the journal; `None` for any number.
     pub steps_max: Option<usize>,
     /// Syncs are tasks, or happen at once.
@@ -37,6 +39,12 @@ impl Inner {
             }
             None => Ok(()),
         }
+    }
+
+    /// As a bad disk may: changes a row behind everybody's back.
+    pub fn damage_row(&mut self, table: TableId, key: &[u8]) {
+        let value = self.rows.get_mut(&(table, key.to_vec())).expect("the row is there");
+        value[0] ^= 1;
     }
 
     /// As a bad disk may: a stored block is not what it was.
@@ -79,6 +87,11 @@ impl Rows for MemoryStore {
             .map(|((_, key), value)| (Value::from_slice(key), Value::from_slice(value)))
             .collect())
     }
+
+    fn scan(&self, table: TableId, visit: Visit<'_>) -> Result<(), Fault> {
+        let rows = Rows::range(self, table, &[], None, usize::MAX)?;
+        rows.iter().try_for_each(|(key, value)| visit(key, value))
+    }
 }
 
 impl Bodies for MemoryStore {
@@ -93,7 +106,11 @@ impl Bodies for MemoryStore {
         self.0.lock().bodies.contains_key(id)
     }
     fn connected(&self, id: &BlockId) -> Result<Option<Connected>, Fault> {
-        Ok(self.0.lock().connected.get(id).cloned())
+        let inner = self.0.lock();
+        if inner.reads_fail {
+            return Err(Fault::new("the disk cannot be read"));
+        }
+        Ok(inner.connected.get(id).cloned())
     }
 }
 

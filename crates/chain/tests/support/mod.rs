@@ -18,12 +18,16 @@ use chainwright_chain::*;
 pub const SLOTS: TableId = TableId(0);
 pub const NAMES: TableId = TableId(1);
 
+const HEADER_BYTES: usize = 57;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     pub parent: BlockId,
     pub time: u64,
     pub weight: u8,
     pub body: u64,
+    /// Sum over all rows after the block; 0 in blocks that carry none.
+    pub root: u64,
 }
 
 impl Codec for Header {
@@ -32,15 +36,16 @@ impl Codec for Header {
         out.extend_from_slice(&self.time.to_le_bytes());
         out.push(self.weight);
         out.extend_from_slice(&self.body.to_le_bytes());
+        out.extend_from_slice(&self.root.to_le_bytes());
     }
 
     fn decode(input: &Bytes) -> Result<Self, DecodeError> {
-        if input.len() != 49 {
-            return Err(DecodeError::new("a header has 49 bytes"));
+        if input.len() != HEADER_BYTES {
+            return Err(DecodeError::new("a header has 57 bytes"));
         }
         let number = |at: usize| u64::from_le_bytes(input[at..at + 8].try_into().expect("eight bytes"));
         let parent = BlockId(input[..32].try_into().expect("32 bytes"));
-        Ok(Self { parent, time: number(32), weight: input[40], body: number(41) })
+        Ok(Self { parent, time: number(32), weight: input[40], body: number(41), root: number(49) })
     }
 }
 
@@ -60,6 +65,68 @@ impl chainwright_chain::Header for Header {
     }
     fn carries(&self, on: &Attributes) -> bool {
         on.time == self.time()
+    }
+    fn state_root(&self) -> Option<Hash> {
+        (self.root != 0).then(|| hash_of(self.root))
+    }
+    fn set_state_root(&mut self, root: Hash) {
+        self.root = u64::from_le_bytes(root.0[..8].try_into().expect("eight bytes"));
+    }
+}
+
+pub fn hash_of(root: u64) -> Hash {
+    let mut hash = [0; 32];
+    hash[..8].copy_from_slice(&root.to_le_bytes());
+    Hash(hash)
+}
+
+/// The sum over all rows, whatever order they came in.
+#[derive(Default)]
+pub struct Sum(u64);
+
+thread_local! {
+    /// Deltas all indexes of this thread have followed.
+    pub static FOLLOWED: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
+}
+
+impl Sum {
+    pub fn add(&mut self, table: TableId, key: &[u8], value: &[u8]) {
+        self.0 = self.0.wrapping_add(Self::row(table, key, value));
+    }
+    fn row(table: TableId, key: &[u8], value: &[u8]) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (table.0, key, value).hash(&mut hasher);
+        hasher.finish()
+    }
+    pub fn value(&self) -> u64 {
+        self.0
+    }
+}
+
+impl Index for Sum {
+    fn load(state: &StateView) -> Result<Self, Fault> {
+        let mut sum = Self::default();
+        for table in [SLOTS, NAMES] {
+            state.scan(table, &mut |key, value| {
+                sum.add(table, key, value);
+                Ok(())
+            })?;
+        }
+        Ok(sum)
+    }
+    fn follow(&mut self, delta: &Delta) {
+        FOLLOWED.set(FOLLOWED.get() + 1);
+        for change in delta.iter() {
+            if let Some(old) = change.old {
+                self.0 = self.0.wrapping_sub(Self::row(change.table, change.key, old));
+            }
+            if let Some(new) = change.new {
+                self.add(change.table, change.key, new);
+            }
+        }
+    }
+    fn root(&mut self) -> Result<Option<Hash>, Fault> {
+        Ok(Some(hash_of(self.0)))
     }
 }
 
@@ -115,11 +182,11 @@ impl Codec for TestBlock {
         self.txs.iter().for_each(|tx| tx.encode(out));
     }
     fn decode(input: &Bytes) -> Result<Self, DecodeError> {
-        if input.len() < 49 {
+        if input.len() < HEADER_BYTES {
             return Err(DecodeError::new("a block starts with a header"));
         }
-        let header = Header::decode(&input.slice(..49))?;
-        let txs = input[49..].chunks(2).map(|tx| Tx::decode(&Bytes::copy_from_slice(tx)));
+        let header = Header::decode(&input.slice(..HEADER_BYTES))?;
+        let txs = input[HEADER_BYTES..].chunks(2).map(|tx| Tx::decode(&Bytes::copy_from_slice(tx)));
         Ok(Self { header, txs: txs.collect::<Result<_, _>>()? })
     }
 }
@@ -180,7 +247,7 @@ impl Ledger for Slots {
     type Block = TestBlock;
     type Facts = ();
     type Receipts = ();
-    type Index = NoIndex;
+    type Index = Sum;
     type Pool = TestPool;
 
     fn tables(&self) -> &'static [TableSpec] {
@@ -188,7 +255,7 @@ impl Ledger for Slots {
     }
 
     fn genesis(&self) -> (TestBlock, Delta) {
-        let header = Header { parent: BlockId::ZERO, time: 0, weight: 0, body: body_digest(&[]) };
+        let header = Header { parent: BlockId::ZERO, time: 0, weight: 0, body: body_digest(&[]), root: 0 };
         let change = Change { table: SLOTS, key: &[0], old: None, new: Some(&[100]) };
         (TestBlock { header, txs: Vec::new() }, Delta::from_changes([change]))
     }
@@ -239,8 +306,10 @@ impl Ledger for Slots {
         pool: &TestPool,
     ) -> Result<(TestBlock, Executed<Self>), Reject> {
         let txs: Vec<_> = pool.waiting.iter().map(|tx| (**tx).clone()).collect();
-        let header =
-            Header { parent: parent.headers.id(), time: on.time.0, weight: 1, body: body_digest(&txs) };
+        // Who builds on a block with a root wants one, too; any number but 0 asks for it.
+        let root = u64::from(parent.headers.state_root().is_some());
+        let (parent_id, body) = (parent.headers.id(), body_digest(&txs));
+        let header = Header { parent: parent_id, time: on.time.0, weight: 1, body, root };
         let prepared = Arc::new(self.prepare(TestBlock { header, txs })?);
         let executed = self.execute(parent, &prepared, &mut Jobs::skipped())?;
         Ok((prepared.block.clone(), executed))
@@ -336,6 +405,11 @@ impl Bench {
 
     /// As [`Bench::on`], within other limits.
     pub fn within(limits: Limits, store: memory_store::MemoryStore, seed: u64) -> Self {
+        Self::try_within(limits, store, seed).expect("the store opens")
+    }
+
+    /// As [`Bench::within`], on a store that may be damaged.
+    pub fn try_within(limits: Limits, store: memory_store::MemoryStore, seed: u64) -> Result<Self, Fault> {
         let messages = Arc::new(Mutex::new(VecDeque::new()));
         let queue = Arc::clone(&messages);
         let inbox: Inbox<Slots> = Arc::new(move |message| queue.lock().push_back(message));
@@ -348,9 +422,9 @@ impl Bench {
             inbox: inbox.clone(),
             limits,
         };
-        let driver = Driver::open(parts, NOW).expect("the store opens");
+        let driver = Driver::open(parts, NOW)?;
         let chain = ChainHandle::new(inbox, driver.published(), Arc::new(NoClock));
-        Self { driver, chain, workers, store, messages, random: seed | 1 }
+        Ok(Self { driver, chain, workers, store, messages, random: seed | 1 })
     }
 
     /// Handles messages and runs tasks in seeded order until nothing is left.
@@ -405,8 +479,8 @@ impl Bench {
 pub fn block_on(parent: &TestBlock, weight: u8, txs: &[(u8, u8)]) -> TestBlock {
     let txs: Vec<_> = txs.iter().map(|&(slot, value)| Tx { slot, value }).collect();
     let parent_id = chainwright_chain::Header::id(&parent.header);
-    let header = Header { parent: parent_id, time: parent.header.time + 1, weight, body: body_digest(&txs) };
-    TestBlock { header, txs }
+    let (time, body) = (parent.header.time + 1, body_digest(&txs));
+    TestBlock { header: Header { parent: parent_id, time, weight, body, root: 0 }, txs }
 }
 
 pub fn genesis() -> TestBlock {

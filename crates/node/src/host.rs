@@ -152,7 +152,7 @@ impl<L: Ledger> Host for NodeHost<L> {
     }
 
     fn ping_peers(&self) {
-        // The protocol pings every peer by itself, every two minutes and at once on a tick that is due.
+        self.peers.ask(|protocol, _| protocol.ping_peers());
         self.peers.time_changed();
     }
 

@@ -37,7 +37,7 @@ pub use generic::GenericDialect;
 pub use host::{AddNode, AddedNode, ConnectionType, Host, HostError, NetworkTotals, PeerInfo, PeerSelector};
 pub use method::{Call, Handler, Kind, Method, Parameter, integer, not_of_type};
 pub use probe::{
-    ChainFigures, EventDetail, EventLine, EventsError, HeadInfo, LedgerProbe, Probe, read_hex, read_id,
+    ChainFigures, EventDetail, EventLine, EventsError, HeadInfo, LedgerProbe, Page, Probe, read_hex, read_id,
 };
 pub use server::{OpenAccess, Server, ServerConfig, ServerError, ServerParts};
 pub use session::{Session, SessionClosed};

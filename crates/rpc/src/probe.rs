@@ -74,16 +74,25 @@ pub trait Probe: Send + Sync + 'static {
     /// Hints about changes from now on.
     fn subscribe(&self) -> mpsc::Receiver<Notice>;
 
-    /// Up to `limit` events after a cursor, each a JSON object; with the cursor to go on from.
+    /// A page of events after a cursor; empty if there are none.
     ///
     /// # Errors
     /// [`EventsError`].
     fn events(
         &self,
         cursor: Option<&str>,
-        limit: usize,
+        page: Page,
         detail: EventDetail,
     ) -> Result<Vec<EventLine>, EventsError>;
+}
+
+/// How much is read at a time: it ends with the line that reaches either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Lines.
+    pub lines: usize,
+    /// Bytes of them.
+    pub bytes: usize,
 }
 
 /// One event.
@@ -91,8 +100,8 @@ pub trait Probe: Send + Sync + 'static {
 pub struct EventLine {
     /// Where the consumer stands after it, `HEIGHT:ID`.
     pub cursor: String,
-    /// What is sent.
-    pub json: Value,
+    /// What is sent: a JSON object.
+    pub text: String,
 }
 
 /// The probe of a chain with ledger `L`.
@@ -133,7 +142,7 @@ impl<L: Ledger> LedgerProbe<L> {
             "transactions": ids,
         });
         self.add_detail(&mut json, event, block, detail);
-        EventLine { cursor, json }
+        EventLine { cursor, text: json.to_string() }
     }
 
     fn add_detail(&self, json: &mut Value, event: &Event<L>, block: &EventBlock<L>, detail: EventDetail) {
@@ -212,12 +221,21 @@ impl<L: Ledger> Probe for LedgerProbe<L> {
     fn events(
         &self,
         cursor: Option<&str>,
-        limit: usize,
+        page: Page,
         detail: EventDetail,
     ) -> Result<Vec<EventLine>, EventsError> {
-        let cursor = cursor.map(|cursor| self.cursor(cursor)).transpose()?;
-        let events = self.0.events(cursor, limit)?;
-        Ok(events.iter().map(|event| self.line(event, detail)).collect())
+        let mut cursor = cursor.map(|cursor| self.cursor(cursor)).transpose()?;
+        let (mut lines, mut bytes) = (Vec::new(), 0);
+        // One by one: blocks are large, and many of them at once would be held in memory.
+        while lines.len() < page.lines && bytes < page.bytes {
+            let Some(event) = self.0.events(cursor, 1)?.pop() else { break };
+            let (Event::Connected(block) | Event::Disconnected(block)) = &event;
+            cursor = Some(block.cursor);
+            let line = self.line(&event, detail);
+            bytes += line.text.len();
+            lines.push(line);
+        }
+        Ok(lines)
     }
 }
 

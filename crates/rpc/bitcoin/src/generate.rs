@@ -1,5 +1,7 @@
 //! Making blocks at once: `generatetoaddress`, `generatetodescriptor`, `generateblock`, `generate` (Bitcoin Core `rpc/mining.cpp`).
 
+use std::cell::Cell;
+
 use chainwright_chain::{Attributes, BlockId, Imported, Reject, Reply};
 use chainwright_utxo::Utxo;
 use chainwright_utxo::address::Destination;
@@ -95,8 +97,10 @@ pub(crate) const METHODS: &[Entry] = &[
     },
 ];
 
-/// Nonces that may run out before a call gives up; each time the clock has moved on.
-const ATTEMPTS_MAX: usize = 100;
+/// What `maxtries` is if it is not given (Bitcoin Core `DEFAULT_MAX_TRIES`).
+const TRIES_DEFAULT: i64 = 1_000_000;
+/// Tries an engine makes between two questions whether to go on.
+const TRIES_PER_QUESTION: i64 = 4096;
 
 fn generate(node: &BitcoinNode, call: &Call) -> Answer {
     let Some(script) = node.generate_to.clone() else {
@@ -119,23 +123,25 @@ impl BitcoinNode {
     }
 
     fn generate(&self, call: &Call, count: i32, payee: &Script) -> Answer {
-        let tries_max = call.integer::<i64>(2)?.unwrap_or(i64::MAX);
+        let mut tries_left = call.integer(2)?.unwrap_or(TRIES_DEFAULT);
         let mut hashes = Vec::new();
-        let mut attempts = 0;
-        while (hashes.len() as i64) < i64::from(count) && tries_max > 0 && !call.is_stopping() {
+        while (hashes.len() as i64) < i64::from(count) && tries_left > 0 && !call.is_stopping() {
             let candidate = self.chain.build(None, self.attributes(payee)).wait()?;
             let candidate = candidate.map_err(|reject| RpcError::misc(reject_text(&reject)))?;
             let mut block = candidate.block;
-            if !self.consensus.seal(&mut block.header, &|| call.is_stopping()) {
-                attempts += 1;
-                if attempts == ATTEMPTS_MAX {
-                    break;
-                }
-                continue;
+            let tried = Cell::new(0);
+            let is_enough = || {
+                let before = tried.replace(tried.get() + TRIES_PER_QUESTION);
+                before >= tries_left || call.is_stopping()
+            };
+            // The nonce counts the tries that failed before it. Out of nonces or of tries: the loop looks again.
+            let is_sealed = self.consensus.seal(&mut block.header, &is_enough);
+            tries_left -= if is_sealed { i64::from(block.header.nonce) } else { tried.get() };
+            if is_sealed && tries_left > 0 {
+                let hash = block.hash();
+                accepted(self.chain.import_built(block, candidate.executed))?;
+                hashes.push(Value::from(hash.to_string()));
             }
-            let hash = block.hash();
-            accepted(self.chain.import_built(block, candidate.executed))?;
-            hashes.push(Value::from(hash.to_string()));
         }
         Ok(hashes.into())
     }

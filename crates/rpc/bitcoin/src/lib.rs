@@ -5,6 +5,7 @@
 //!
 //! Start reading at [`BitcoinNode`].
 
+mod accept;
 mod blockchain;
 mod chainstate;
 mod descriptor;
@@ -84,6 +85,7 @@ impl Dialect for BitcoinDialect {
             mempool::METHODS,
             rawtransaction::METHODS,
             submit::METHODS,
+            accept::METHODS,
             mining::METHODS,
             generate::METHODS,
             template::METHODS,

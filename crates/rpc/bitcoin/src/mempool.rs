@@ -1,6 +1,5 @@
 //! What waits for a block: `getmempoolinfo`, `getrawmempool`, `getmempoolentry`, `getmempoolancestors`, …
 
-use chainwright_chain::Pool as _;
 use chainwright_utxo::hash::Txid;
 use chainwright_utxo::pool::{EntryInfo, TransactionPool};
 use chainwright_utxo::tx::OutPoint;
@@ -144,14 +143,20 @@ fn listed(pool: &TransactionPool, txids: Vec<Txid>, verbose: bool) -> Value {
 fn raw_pool(node: &BitcoinNode, call: &Call) -> Answer {
     let verbose = call.flag(0)?.unwrap_or(false);
     let with_sequence = call.flag(1)?.unwrap_or(false);
-    let pool = node.published().pool();
-    if !with_sequence {
-        return Ok(listed(&pool, pool.txids(), verbose));
-    }
-    if verbose {
+    if verbose && with_sequence {
         return Err(RpcError::parameter("Verbose results cannot contain mempool sequence values."));
     }
-    Ok(json!({ "txids": listed(&pool, pool.txids(), false), "mempool_sequence": pool.len() }))
+    if verbose {
+        // The driver waits for the lock: a copy is short, writing a hundred thousand entries down is not.
+        let copy = node.published().pool().clone();
+        return Ok(listed(&copy, copy.txids(), true));
+    }
+    let (txids, sequence) = {
+        let pool = node.published().pool();
+        (pool.txids(), pool.sequence())
+    };
+    let shown: Value = txids.into_iter().map(show_txid).collect();
+    Ok(if with_sequence { json!({ "txids": shown, "mempool_sequence": sequence }) } else { shown })
 }
 
 fn not_pooled() -> RpcError {

@@ -1,4 +1,4 @@
-//! Handing transactions in: `sendrawtransaction`, `testmempoolaccept` (Bitcoin Core `rpc/mempool.cpp`, `node/transaction.cpp`).
+//! Handing transactions in: `sendrawtransaction` (Bitcoin Core `rpc/mempool.cpp`, `node/transaction.cpp`).
 
 use std::sync::Arc;
 
@@ -6,66 +6,44 @@ use chainwright_chain::Refusal;
 use chainwright_utxo::coin::coin;
 use chainwright_utxo::pool::FeePerKvb;
 use chainwright_utxo::script::opcode::OP_NOP10;
-use chainwright_utxo::script::{Flags, ITEM_SIZE_MAX, Script, transaction_sigop_cost};
+use chainwright_utxo::script::{ITEM_SIZE_MAX, Script};
 use chainwright_utxo::tx::{OutPoint, Transaction, TxOut};
-use serde_json::{Value, json};
 
-use crate::encode::{Object, put};
-use crate::number::amount;
 use crate::rawtransaction::decode_transaction;
 use crate::{BitcoinNode, Entry, amount_param, show_txid};
-use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError, code, not_of_type};
+use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError, code};
 
-const FEE_RATE_MAX: Parameter = Parameter::optional(
+pub(crate) const FEE_RATE_MAX: Parameter = Parameter::optional(
     "maxfeerate",
     Kind::Amount,
     "\"0.10\"",
     "Reject transactions whose fee rate is higher than the specified value, expressed in BTC/kvB.\nFee rates larger than 1BTC/kvB are rejected.\nSet to 0 to accept any fee rate.",
 );
 
-pub(crate) const METHODS: &[Entry] = &[
-    Entry {
-        category: "rawtransactions",
-        name: "sendrawtransaction",
-        parameters: &[
-            Parameter::required("hexstring", Kind::Hex, "The hex string of the raw transaction"),
-            FEE_RATE_MAX,
-            Parameter::optional(
-                "maxburnamount",
-                Kind::Amount,
-                "\"0.00\"",
-                "Reject transactions with provably unspendable outputs (e.g. 'datacarrier' outputs that use the OP_RETURN opcode) greater than the specified value, expressed in BTC.",
-            ),
-        ],
-        description: "Submit a raw transaction (serialized, hex-encoded) to the network.\n\n\
+pub(crate) const METHODS: &[Entry] = &[Entry {
+    category: "rawtransactions",
+    name: "sendrawtransaction",
+    parameters: &[
+        Parameter::required("hexstring", Kind::Hex, "The hex string of the raw transaction"),
+        FEE_RATE_MAX,
+        Parameter::optional(
+            "maxburnamount",
+            Kind::Amount,
+            "\"0.00\"",
+            "Reject transactions with provably unspendable outputs (e.g. 'datacarrier' outputs that use the OP_RETURN opcode) greater than the specified value, expressed in BTC.",
+        ),
+    ],
+    description: "Submit a raw transaction (serialized, hex-encoded) to the network.\n\n\
                       The transaction will be added to the mempool and sent to peers.\n\n\
                       Related RPCs: createrawtransaction, signrawtransactionwithkey\n",
-        run: send_raw_transaction,
-    },
-    Entry {
-        category: "rawtransactions",
-        name: "testmempoolaccept",
-        parameters: &[
-            Parameter::required(
-                "rawtxs",
-                Kind::Array("[\"rawtx\",...]"),
-                "An array of hex strings of raw transactions.",
-            ),
-            FEE_RATE_MAX,
-        ],
-        description: "Returns result of mempool acceptance tests indicating if raw transaction(s) (serialized, hex-encoded) would be accepted by mempool.\n\n\
-                      This checks if transactions violate the consensus or policy rules.\n\n\
-                      See sendrawtransaction call.\n",
-        run: test_pool_accept,
-    },
-];
+    run: send_raw_transaction,
+}];
 
-const PACKAGE_COUNT_MAX: usize = 25;
 const FEE_RATE_DEFAULT: i64 = 10_000_000;
 const FEE_TOO_HIGH: &str = "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)";
 const BURN_TOO_HIGH: &str = "Unspendable output exceeds maximum configured by user (maxburnamount)";
 
-fn fee_rate_param(call: &Call, at: usize) -> Result<FeePerKvb, RpcError> {
+pub(crate) fn fee_rate_param(call: &Call, at: usize) -> Result<FeePerKvb, RpcError> {
     let rate = amount_param(call, at)?.unwrap_or(FEE_RATE_DEFAULT);
     if rate >= 100_000_000 {
         return Err(RpcError::parameter("Fee rates larger than or equal to 1BTC/kvB are not accepted"));
@@ -131,7 +109,7 @@ impl BitcoinNode {
     }
 
     /// The outputs a transaction spends, from the chain or the pool; `None` if one is unknown.
-    fn spent_outputs(&self, tx: &Transaction) -> Result<Option<Vec<TxOut>>, RpcError> {
+    pub(crate) fn spent_outputs(&self, tx: &Transaction) -> Result<Option<Vec<TxOut>>, RpcError> {
         let head = self.published().head();
         let mut spent = Vec::with_capacity(tx.inputs().len());
         for input in tx.inputs() {
@@ -153,80 +131,11 @@ impl BitcoinNode {
         Ok(Some(spent))
     }
 
-    fn fee_of(&self, tx: &Transaction) -> Result<Option<i64>, RpcError> {
+    pub(crate) fn fee_of(&self, tx: &Transaction) -> Result<Option<i64>, RpcError> {
         let spent = self.spent_outputs(tx)?;
         Ok(spent.map(|spent| {
             let paid: i64 = spent.iter().map(|output| output.value.0).sum();
             paid - tx.outputs().iter().map(|output| output.value.0).sum::<i64>()
         }))
     }
-
-    /// Bitcoin Core's answer about one transaction of `testmempoolaccept`; whether the following may be judged.
-    fn acceptance(&self, tx: &Arc<Transaction>, rate_max: FeePerKvb) -> Result<(Object, bool), RpcError> {
-        const WEIGHT_PER_SIGOP_COST: usize = 20;
-        let mut object = ids(tx);
-        if let Err(refusal) = self.chain.submit_dry_run(Arc::clone(tx)).wait()? {
-            let (word, details) = match &refusal {
-                Refusal::MissingParents { .. } => ("missing-inputs".into(), None),
-                Refusal::Invalid(reason) | Refusal::Policy(reason) | Refusal::Known(reason) => {
-                    (reason.code.to_string(), Some(reason.to_string()))
-                }
-                Refusal::Fault(fault) => return Err(fault.clone().into()),
-            };
-            put(&mut object, [("allowed", false.into()), ("reject-reason", word.into())]);
-            if let Some(details) = details {
-                put(&mut object, [("reject-details", details.into())]);
-            }
-            return Ok((object, false));
-        }
-        let spent = self.spent_outputs(tx)?.unwrap_or_default();
-        let sigop_cost = transaction_sigop_cost(tx, &spent, Flags::STANDARD);
-        let vsize = tx.weight().max(sigop_cost * WEIGHT_PER_SIGOP_COST).div_ceil(4);
-        let fee = self.fee_of(tx)?.unwrap_or(0);
-        let fee_max = rate_max.fee(vsize).0;
-        if fee_max > 0 && fee > fee_max {
-            put(&mut object, [("allowed", false.into()), ("reject-reason", "max-fee-exceeded".into())]);
-            return Ok((object, false));
-        }
-        let rate = (i128::from(fee) * 1000).div_euclid(vsize as i128) as i64;
-        let fees = json!({
-            "base": amount(fee),
-            "effective-feerate": amount(rate),
-            "effective-includes": [tx.wtxid().to_string()],
-        });
-        put(&mut object, [("allowed", true.into()), ("vsize", vsize.into()), ("fees", fees)]);
-        Ok((object, true))
-    }
-}
-
-fn ids(tx: &Transaction) -> Object {
-    let mut object = Object::new();
-    put(&mut object, [("txid", show_txid(tx.txid()).into()), ("wtxid", tx.wtxid().to_string().into())]);
-    object
-}
-
-fn test_pool_accept(node: &BitcoinNode, call: &Call) -> Answer {
-    let raw = call.param(0).as_array().map(Vec::as_slice).unwrap_or_default();
-    if raw.is_empty() || raw.len() > PACKAGE_COUNT_MAX {
-        let message = format!("Array must contain between 1 and {PACKAGE_COUNT_MAX} transactions.");
-        return Err(RpcError::parameter(message));
-    }
-    let rate_max = fee_rate_param(call, 1)?;
-    let mut transactions = Vec::with_capacity(raw.len());
-    for hex in raw {
-        let hex = hex.as_str().ok_or_else(|| not_of_type(hex, "string"))?;
-        let tx = decode_transaction(hex).ok_or_else(|| {
-            RpcError::undecodable(format!("TX decode failed: {hex} Make sure the tx has at least one input."))
-        })?;
-        transactions.push(Arc::new(tx));
-    }
-    let mut answers: Vec<Value> = Vec::with_capacity(transactions.len());
-    let mut is_unfinished = false;
-    for tx in &transactions {
-        // Validation of a package ends at the first failure; the rest is named and not judged.
-        let (answer, goes_on) = if is_unfinished { (ids(tx), true) } else { node.acceptance(tx, rate_max)? };
-        is_unfinished |= !goes_on;
-        answers.push(answer.into());
-    }
-    Ok(answers.into())
 }

@@ -126,7 +126,7 @@ async fn route(
         }
         "/" => wrong_method("POST", "JSONRPC server handles only POST requests"),
         "/health/live" if is_read => text(StatusCode::OK, "live\n"),
-        "/health/ready" if is_read => health::ready(request.uri().query(), &shared),
+        "/health/ready" if is_read => health::ready(request.uri().query(), shared).await,
         "/metrics" if is_read => health::metrics(shared).await,
         "/events" if is_read => match access::caller(&request, peer, &shared).await {
             Ok(_) => events::events(request.uri().query(), shared).await,

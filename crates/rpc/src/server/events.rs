@@ -11,11 +11,11 @@
 //! - a block is shown once it would survive a power cut, so that no consumer ever stands on a block that is gone: at the end
 //!   of the chain at once, while many blocks come in within half a minute;
 //! - without `cursor` the stream starts at genesis;
-//! - with `limit` one answer of at most so many lines comes back: at once if there are any, else after `wait`
-//!   seconds (default 20, at most 60), perhaps empty. Without `limit` the stream goes on for ever; an empty line
+//! - with `limit` one answer of at most so many lines (and, after the first, not much more than 4 MiB) comes back: at
+//!   once if there are any, else after `wait` seconds (default 20, at most 60), perhaps empty. Without `limit` the stream goes on for ever; an empty line
 //!   every 15 seconds shows that it lives. A line with `error` instead of `event` ends it.
 //!
-//! 400 is a malformed cursor, 404 an unknown one, 503 too many streams.
+//! 400 is a malformed cursor or a parameter that does not exist, 404 an unknown cursor, 503 too many streams.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -35,13 +35,15 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::connection::{Body, queue_refusal, text, typed};
-use super::health::{query_number, query_value};
+use super::health::{check_query, query_number, query_value};
 use super::queue::QueueError;
-use crate::probe::{EventDetail, EventLine, EventsError};
+use crate::probe::{EventDetail, EventLine, EventsError, Page};
 
 const NDJSON: &str = "application/x-ndjson";
-/// Lines read at a time.
-const PAGE: usize = 100;
+/// Lines of an endless stream read at a time.
+const PAGE_LINES: usize = 100;
+/// Bytes of lines after which a page ends.
+const PAGE_BYTES: usize = 4 << 20;
 /// Lines in one answer.
 const LIMIT_MAX: u64 = 1000;
 const WAIT_DEFAULT_SECONDS: u64 = 20;
@@ -63,7 +65,15 @@ enum Failure {
 
 /// Answers `GET /events`.
 pub(super) async fn events(query: Option<&str>, shared: Arc<Shared>) -> Response<Body> {
+    if let Err(message) = check_query(query, &["cursor", "limit", "wait", "include"]) {
+        return text(StatusCode::BAD_REQUEST, &message);
+    }
     let included = query_value(query, "include").unwrap_or_default();
+    if let Some(unknown) = included.split(',').find(|part| !["", "block", "delta", "receipts"].contains(part))
+    {
+        let message = format!("{unknown:?} cannot be included; block, delta and receipts can\n");
+        return text(StatusCode::BAD_REQUEST, &message);
+    }
     let includes = |what: &str| included.split(',').any(|part| part == what);
     let limit = query_number(query, "limit", 0);
     let wait = query_number(query, "wait", WAIT_DEFAULT_SECONDS);
@@ -85,15 +95,15 @@ pub(super) async fn events(query: Option<&str>, shared: Arc<Shared>) -> Response
         },
         shared,
     };
-    let page = if limit == 0 { PAGE } else { limit.min(LIMIT_MAX) as usize };
-    let first = match consumer.read(page).await {
+    let lines = if limit == 0 { PAGE_LINES } else { limit.min(LIMIT_MAX) as usize };
+    let first = match consumer.read(lines).await {
         Ok(first) => first,
         Err(failure) => return refusal(failure, &consumer.shared),
     };
     if limit == 0 {
         return stream(consumer, first, place);
     }
-    match consumer.read_or_wait(first, page, wait).await {
+    match consumer.read_or_wait(first, lines, wait).await {
         Ok(lines) => typed(StatusCode::OK, NDJSON, joined(&lines)),
         Err(failure) => refusal(failure, &consumer.shared),
     }
@@ -113,12 +123,13 @@ fn refusal(failure: Failure, shared: &Shared) -> Response<Body> {
 }
 
 fn joined(lines: &[EventLine]) -> String {
-    lines.iter().flat_map(|line| [line.json.to_string(), "\n".into()]).collect()
+    lines.iter().flat_map(|line| [line.text.as_str(), "\n"]).collect()
 }
 
 impl Consumer {
-    async fn read(&mut self, page: usize) -> Result<Vec<EventLine>, Failure> {
+    async fn read(&mut self, lines: usize) -> Result<Vec<EventLine>, Failure> {
         let (shared, cursor, detail) = (Arc::clone(&self.shared), self.cursor.clone(), self.detail);
+        let page = Page { lines, bytes: PAGE_BYTES };
         let work = move || shared.probe.events(cursor.as_deref(), page, detail);
         let lines = self.shared.queue.run(work).await.map_err(Failure::Queue)?.map_err(Failure::Events)?;
         if let Some(last) = lines.last() {
@@ -141,7 +152,7 @@ impl Consumer {
         Ok(lines)
     }
 
-    /// Waits for the head to move; `false` when the time is over or the server stops.
+    /// Waits until there may be more events; `false` when the time is over or the server stops.
     async fn wait(&mut self, until: Instant) -> bool {
         loop {
             let notice = tokio::select! {
@@ -181,7 +192,7 @@ fn stream(consumer: Consumer, first: Vec<EventLine>, place: OwnedSemaphorePermit
 
 /// The next piece of an endless stream: lines, a sign of life, or the error that ends it.
 async fn look(consumer: &mut Consumer) -> (String, Stage) {
-    match consumer.read(PAGE).await {
+    match consumer.read(PAGE_LINES).await {
         Ok(lines) if !lines.is_empty() => return (joined(&lines), Stage::Look),
         // A full queue is no reason to lose the stream: the sign of life goes out and the next look may succeed.
         Ok(_) | Err(Failure::Queue(QueueError::Full)) => {}

@@ -120,6 +120,8 @@ struct Shared {
     queue: WorkQueue,
     streams: Arc<Semaphore>,
     sockets: Arc<Semaphore>,
+    /// Looks for `/health/ready` that run at once.
+    looks: Arc<Semaphore>,
     next_session: AtomicU64,
     dialects: Vec<Arc<dyn Dialect>>,
     metrics: Metrics,
@@ -142,6 +144,9 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     tasks: JoinSet<()>,
 }
+
+/// Questions about readiness that are looked into at once.
+const LOOKS_MAX: usize = 4;
 
 /// How long open requests may go on after the server was asked to stop.
 const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -224,6 +229,7 @@ fn shared(mut config: ServerConfig, gate: Gate, parts: ServerParts) -> Shared {
     };
     Shared {
         sockets: Arc::new(Semaphore::new(config.sockets_max)),
+        looks: Arc::new(Semaphore::new(LOOKS_MAX)),
         next_session: AtomicU64::new(1),
         dialects: parts.dialects,
         queue: WorkQueue::new(config.threads, config.queue_depth),

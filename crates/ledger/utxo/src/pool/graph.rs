@@ -62,7 +62,7 @@ pub(crate) struct Joining {
     pub(crate) children: Vec<Txid>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Node {
     rate: FeeRate,
     parents: Vec<Txid>,
@@ -94,7 +94,7 @@ pub(crate) struct Preview {
 type ChunkKey = (FeeRate, Reverse<u64>, Reverse<usize>);
 
 /// All clusters.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Graph {
     nodes: HashMap<Txid, Node>,
     clusters: HashMap<u64, Vec<Chunk>>,

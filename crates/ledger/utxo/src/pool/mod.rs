@@ -68,8 +68,8 @@ impl Entry {
     }
 }
 
-/// The pool of one chain.
-#[derive(Debug, Default)]
+/// The pool of one chain. A copy shares the transactions, and is what to read from at length.
+#[derive(Clone, Debug, Default)]
 pub struct TransactionPool {
     entries: HashMap<Txid, Entry>,
     by_wtxid: HashMap<Wtxid, Txid>,
@@ -78,9 +78,16 @@ pub struct TransactionPool {
     /// Memory of all entries, approximately.
     memory: usize,
     minimum: RollingMinimum,
+    /// Entries that came and went.
+    changes: u64,
 }
 
 impl TransactionPool {
+    /// A number that grows with every entry that comes or goes, from 1 on (Bitcoin Core `CTxMemPool::GetSequence`).
+    pub fn sequence(&self) -> u64 {
+        self.changes + 1
+    }
+
     /// The entry of a transaction.
     pub fn entry(&self, txid: &Txid) -> Option<&Entry> {
         self.entries.get(txid)
@@ -106,6 +113,7 @@ impl TransactionPool {
     /// Adds an entry that was judged.
     fn insert(&mut self, entry: Entry, joining: Joining) {
         let transaction = &entry.transaction;
+        self.changes += 1;
         self.memory += memory_of(transaction);
         self.by_wtxid.insert(transaction.wtxid(), transaction.txid());
         for input in transaction.inputs() {
@@ -121,6 +129,7 @@ impl TransactionPool {
         let mut gone = Vec::with_capacity(txids.len());
         for txid in txids {
             let Some(entry) = self.entries.remove(txid) else { continue };
+            self.changes += 1;
             self.memory -= memory_of(&entry.transaction);
             self.by_wtxid.remove(&entry.transaction.wtxid());
             for input in entry.transaction.inputs() {

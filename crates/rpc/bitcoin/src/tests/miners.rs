@@ -146,3 +146,13 @@ fn generate_needs_a_payee() {
     let node = TestNode::with_generate_to(Some(payee().script_pubkey()));
     assert_eq!(node.ok("generate", json!([2])).as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn making_blocks_ends_with_the_tries() {
+    let node = TestNode::start();
+    assert_eq!(node.ok("generatetoaddress", json!([5, address(), 0])), json!([]));
+    // Every second hash is good enough here: a hundred blocks need about a hundred failures.
+    let made = node.ok("generatetoaddress", json!([100, address(), 10])).as_array().unwrap().len();
+    assert!((1..60).contains(&made), "{made} blocks with ten tries");
+    assert_eq!(node.ok("generatetoaddress", json!([100, address()])).as_array().unwrap().len(), 100);
+}

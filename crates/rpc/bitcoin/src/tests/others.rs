@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use chainwright_rpc::GenericDialect;
 use chainwright_rpc::{ConnectionType, PeerInfo};
-use chainwright_rpc::{EventDetail, EventsError, LedgerProbe, Probe as _};
+use chainwright_rpc::{EventDetail, EventLine, EventsError, LedgerProbe, Page, Probe as _};
 
 fn peer() -> PeerInfo {
     PeerInfo {
@@ -96,26 +96,46 @@ fn events_lead_a_consumer_through_a_reorganisation() {
     let node = TestNode::start();
     let probe = LedgerProbe::new(node.chain.published().clone());
     let old = node.mine(2);
-    let seen = probe.events(None, 10, EventDetail::default()).unwrap();
+    let page = |lines| Page { lines, bytes: usize::MAX };
+    // Events are told once they would survive a power cut, a moment after the block is the head.
+    let wait_for = |cursor: Option<&str>, detail, count| loop {
+        let lines = probe.events(cursor, page(10), detail).unwrap();
+        if lines.len() == count {
+            return lines;
+        }
+        assert!(lines.len() < count, "{lines:?}");
+        std::thread::yield_now();
+    };
+    let seen = wait_for(None, EventDetail::default(), 3);
     let cursor = seen.last().unwrap().cursor.clone();
     assert_eq!((seen.len(), cursor.as_str()), (3, format!("2:{}", old[1]).as_str()));
     node.ok("invalidateblock", json!([old[1]]));
     let new = node.ok("generatetodescriptor", json!([2, "raw(51)"]));
     let detail = EventDetail { block: true, delta: true, receipts: true };
-    let events = probe.events(Some(&cursor), 10, detail).unwrap();
-    let steps: Vec<_> = events.iter().map(|line| (&line.json["event"], &line.json["id"])).collect();
+    let events = wait_for(Some(&cursor), detail, 3);
+    let read = |line: &EventLine| serde_json::from_str::<Value>(&line.text).unwrap();
+    let shown: Vec<Value> = events.iter().map(read).collect();
+    let steps: Vec<_> = shown.iter().map(|json| (&json["event"], &json["id"])).collect();
     let (left, joined) = (json!("disconnected"), json!("connected"));
     assert_eq!(steps, [(&left, &json!(old[1])), (&joined, &new[0]), (&joined, &new[1])]);
-    let coin = |line: usize, side: &str| events[line].json["delta"][0][side].is_string();
+    let coin = |line: usize, side: &str| shown[line]["delta"][0][side].is_string();
     assert!(
         coin(0, "old") && !coin(0, "new") && coin(1, "new") && !coin(1, "old"),
         "a delta tells what happens"
     );
-    assert_eq!(probe.events(Some(&events[2].cursor), 10, detail), Ok(Vec::new()));
-    assert_eq!(probe.events(Some(&events[0].cursor), 1, detail).unwrap()[0].json["id"], new[0]);
-    assert_eq!(probe.events(Some("nonsense"), 1, detail), Err(EventsError::Malformed));
+    assert_eq!(probe.events(Some(&events[2].cursor), page(10), detail), Ok(Vec::new()));
+    let after = probe.events(Some(&events[0].cursor), page(1), detail).unwrap();
+    assert_eq!(read(&after[0])["id"], new[0]);
+    // A page ends with the line that fills it, and has one line at least.
+    let lengths: Vec<usize> = events.iter().map(|line| line.text.len()).collect();
+    let bounded = |bytes| probe.events(Some(&cursor), Page { lines: 10, bytes }, detail).unwrap().len();
+    assert_eq!([bounded(1), bounded(lengths[0]), bounded(lengths[0] + 1)], [1, 1, 2]);
+    assert_eq!(probe.events(Some("nonsense"), page(1), detail), Err(EventsError::Malformed));
     let unknown = format!("7:{}", "00".repeat(32));
-    assert_eq!(probe.events(Some(&unknown), 1, detail), Err(EventsError::UnknownCursor(unknown.clone())));
+    assert_eq!(
+        probe.events(Some(&unknown), page(1), detail),
+        Err(EventsError::UnknownCursor(unknown.clone()))
+    );
     assert_eq!(probe.figures().head.height.0, 3);
 }
 

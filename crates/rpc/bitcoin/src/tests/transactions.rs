@@ -102,6 +102,80 @@ fn acceptance_is_tested_without_keeping_anything() {
     node.check_error("testmempoolaccept", json!([[]]), -8, count);
 }
 
+/// What `testmempoolaccept` says of a package, as `allowed`, reason or package error of each.
+fn judge(node: &TestNode, package: &[&Transaction]) -> Vec<Value> {
+    let raw: Vec<String> = package.iter().map(|tx| hex(tx)).collect();
+    let answer = node.ok("testmempoolaccept", json!([raw]));
+    let word = |one: &Value| {
+        let said = ["reject-reason", "package-error", "allowed"].map(|field| one[field].clone());
+        said.into_iter().find(|value| !value.is_null()).unwrap_or_default()
+    };
+    assert_eq!(node.ok("getrawmempool", json!([])), json!([]), "nothing is kept");
+    answer.as_array().unwrap().iter().map(word).collect()
+}
+
+#[test]
+fn a_package_is_judged_in_order() {
+    let (node, outpoint, value) = TestNode::funded();
+    let output = |tx: &Transaction| OutPoint { txid: tx.txid(), index: 0 };
+    let parent = spend(outpoint, value, 1000);
+    let child = spend(output(&parent), value - 1000, 2000);
+    let grandchild = spend(output(&child), value - 3000, 3000);
+    assert_eq!(judge(&node, &[&parent, &child, &grandchild]), [json!(true), json!(true), json!(true)]);
+    let _: v31::TestMempoolAccept = node.typed("testmempoolaccept", json!([[hex(&parent), hex(&child)]]));
+    let answer = node.ok("testmempoolaccept", json!([[hex(&parent), hex(&child)]]));
+    assert_eq!(answer[1]["fees"]["base"].to_string(), "0.00002000");
+    assert_eq!(judge(&node, &[&child]), ["missing-inputs"]);
+    // After a failure that needs no script nothing is known of the others.
+    let missing = spend(OutPoint { index: 7, ..outpoint }, value, 1000);
+    assert_eq!(
+        judge(&node, &[&parent, &missing, &child]),
+        [Value::Null, "missing-inputs".into(), Value::Null]
+    );
+    let mut parts = child.parts().clone();
+    parts.inputs[0].witness = Witness::from_items([[0x00]]);
+    let unlucky = Transaction::new(parts);
+    let word = judge(&node, &[&parent, &unlucky]);
+    assert_eq!(word[0], json!(true), "scripts come last: {word:?}");
+    assert!(word[1].as_str().unwrap().starts_with("mempool-script-verify-flag-failed"), "{word:?}");
+    for (package, error) in [
+        ([&child, &parent], "package-not-sorted"),
+        ([&parent, &parent], "package-contains-duplicates"),
+        ([&parent, &spend(outpoint, value, 5000)], "conflict-in-package"),
+    ] {
+        assert_eq!(judge(&node, &package), [error, error]);
+    }
+}
+
+#[test]
+fn a_package_replaces_nothing() {
+    let (node, outpoint, value) = TestNode::funded();
+    let pooled = spend(outpoint, value, 1000);
+    let better = spend(outpoint, value, 50_000);
+    let child = spend(OutPoint { txid: better.txid(), index: 0 }, value - 50_000, 1000);
+    node.ok("sendrawtransaction", json!([hex(&pooled)]));
+    let alone = node.ok("testmempoolaccept", json!([[hex(&better)]]));
+    assert_eq!(alone[0]["allowed"], true);
+    let answer = node.ok("testmempoolaccept", json!([[hex(&better), hex(&child)]]));
+    assert_eq!(answer[0]["reject-reason"], "bip125-replacement-disallowed");
+    let answer = node.ok("testmempoolaccept", json!([[hex(&pooled), hex(&child)]]));
+    assert_eq!(answer[0]["reject-reason"], "txn-already-in-mempool");
+}
+
+#[test]
+fn every_change_of_the_pool_has_a_number() {
+    let (node, outpoint, value) = TestNode::funded();
+    let sequence = || node.ok("getrawmempool", json!([false, true]))["mempool_sequence"].as_u64().unwrap();
+    let before = sequence();
+    let tx = spend(outpoint, value, 1000);
+    node.ok("sendrawtransaction", json!([hex(&tx)]));
+    assert_eq!(sequence(), before + 1);
+    node.ok("testmempoolaccept", json!([[hex(&spend(outpoint, value, 50_000))]]));
+    assert_eq!(sequence(), before + 1, "judging is no change");
+    node.mine(1);
+    assert_eq!(sequence(), before + 2, "mined: gone");
+}
+
 #[test]
 fn unknown_transactions_are_answered_in_the_reference_nodes_words() {
     let node = TestNode::start();

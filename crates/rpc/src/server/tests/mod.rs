@@ -13,13 +13,15 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::method::{Kind, Method, Parameter};
-use crate::probe::{ChainFigures, EventDetail, EventLine, EventsError, HeadInfo};
+use crate::probe::{ChainFigures, EventDetail, EventLine, EventsError, HeadInfo, Page};
 use crate::testing::TestHost;
 
 /// A chain of as many blocks as it is told, whose events are their heights.
 #[derive(Default)]
 struct TestProbe {
     height: Mutex<u32>,
+    /// Held by a test to make the chain slow to answer.
+    hold: Mutex<()>,
     subscribers: Mutex<Vec<mpsc::Sender<Notice>>>,
 }
 
@@ -34,6 +36,7 @@ impl TestProbe {
 
 impl Probe for TestProbe {
     fn figures(&self) -> ChainFigures {
+        let _waits = self.hold.lock();
         ChainFigures {
             head: HeadInfo { height: Height(*self.height.lock()), id: "00".into(), time: Timestamp(5) },
             best_header: Height(3),
@@ -59,15 +62,18 @@ impl Probe for TestProbe {
     fn events(
         &self,
         cursor: Option<&str>,
-        limit: usize,
+        page: Page,
         _: EventDetail,
     ) -> Result<Vec<EventLine>, EventsError> {
         let start = match cursor {
             None => 0,
             Some(cursor) => cursor.parse::<u32>().map_err(|_| EventsError::Malformed)? + 1,
         };
-        let line = |height: u32| EventLine { cursor: height.to_string(), json: json!({ "height": height }) };
-        Ok((start..=*self.height.lock()).map(line).take(limit).collect())
+        let line = |height: u32| EventLine {
+            cursor: height.to_string(),
+            text: json!({ "height": height }).to_string(),
+        };
+        Ok((start..=*self.height.lock()).map(line).take(page.lines).collect())
     }
 }
 
@@ -248,6 +254,31 @@ async fn health_and_metrics_tell_how_the_chain_stands() {
     server.stop().await;
 }
 
+/// One thread carries all sockets here: if a question about readiness blocked it, nothing else would be answered.
+#[tokio::test]
+async fn a_slow_chain_blocks_no_thread_of_the_runtime() {
+    let (server, _, probe) = start(|_| {}).await;
+    let (held, is_held) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let holder = std::thread::spawn(move || {
+        let _hold = probe.hold.lock();
+        held.send(()).unwrap();
+        let _ = released.recv_timeout(Duration::from_secs(10));
+    });
+    is_held.recv().unwrap();
+    let path = get("/health/ready?max_blocks_behind=3");
+    let (ready, ()) = tokio::join!(exchange(&server, &path), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let began = Instant::now();
+        check_answer(&exchange(&server, &get("/health/live")).await, 200, &[]);
+        assert!(began.elapsed() < Duration::from_secs(4), "held up by the question before");
+        drop(release);
+    });
+    check_answer(&ready, 200, &["\"ready\":true"]);
+    holder.join().unwrap();
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_go_on_from_their_cursor_and_wait_for_more() {
     let (server, _, probe) = start(|_| {}).await;
@@ -255,6 +286,13 @@ async fn events_go_on_from_their_cursor_and_wait_for_more() {
     let nothing = exchange(&server, &get("/events?limit=5&cursor=0&wait=0")).await;
     check_answer(&nothing, 200, &["content-length: 0"]);
     check_answer(&exchange(&server, &get("/events?cursor=x&limit=1")).await, 400, &["HEIGHT:ID"]);
+    for (path, why) in [
+        ("/events?limit=1&cusror=0", "no parameter \"cusror\"; known: cursor, limit, wait, include"),
+        ("/events?limit=1&include=blocks", "\"blocks\" cannot be included"),
+        ("/health/ready?max_behind=3", "no parameter \"max_behind\""),
+    ] {
+        check_answer(&exchange(&server, &get(path)).await, 400, &[why]);
+    }
     let path = get("/events?limit=5&cursor=0");
     let waiting = exchange(&server, &path);
     let grow = async {

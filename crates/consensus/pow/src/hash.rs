@@ -2,6 +2,7 @@
 
 use chainwright_chain::{U256, Work};
 use sha2::{Digest as _, Sha256};
+use sha3::Keccak256;
 
 /// Nonces tried between two looks at whether to stop: about a millisecond's worth.
 pub(crate) const SLICE: u64 = 4096;
@@ -14,6 +15,8 @@ pub enum WorkHash {
     /// SHA-256 twice, read as a little-endian number: Bitcoin.
     #[default]
     Sha256d,
+    /// Keccak-256 once, read as a big-endian number: chains with Ethereum's headers.
+    Keccak256,
 }
 
 impl WorkHash {
@@ -21,6 +24,7 @@ impl WorkHash {
     pub fn of(self, sealed_bytes: &[u8]) -> U256 {
         match self {
             Self::Sha256d => twice(Sha256::new().chain_update(sealed_bytes)),
+            Self::Keccak256 => U256::from_be_bytes(Keccak256::digest(sealed_bytes).into()),
         }
     }
 
@@ -45,6 +49,7 @@ impl WorkHash {
             let bytes = header.sealed_bytes();
             let hash = match self {
                 Self::Sha256d => prefix.hash(&bytes),
+                Self::Keccak256 => self.of(&bytes),
             };
             if hash <= target {
                 return true;

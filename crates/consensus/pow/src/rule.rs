@@ -57,10 +57,10 @@ impl TargetRule {
 
     /// The target a child of `parent` with this time must carry.
     pub fn required<L: Ledger<Header: Work>>(&self, parent: &Headers<L>, time: Timestamp) -> CompactTarget {
-        match self {
+        L::Header::expressible(match self {
             Self::Bitcoin(rule) => rule.required(parent, time),
             Self::Asert(rule) => rule.required(parent),
-        }
+        })
     }
 
     /// The earliest time we give a child of `parent`: after the median of the last eleven and, on every network with

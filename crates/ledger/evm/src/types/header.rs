@@ -7,7 +7,9 @@ use alloy_consensus::Header;
 use alloy_primitives::{B64, B256, U256, keccak256};
 use alloy_rlp::{Decodable, Encodable};
 use bytes::Bytes;
-use chainwright_chain::{Attributes, BlockId, Codec, CompactTarget, DecodeError, Hash, Timestamp, Work};
+use chainwright_chain::{
+    Attributes, BlockId, Codec, CompactTarget, DecodeError, Hash, Timestamp, Weight, Work,
+};
 use smallvec::SmallVec;
 
 use super::rlp;
@@ -150,6 +152,11 @@ impl chainwright_chain::Header for EvmHeader {
             && self.mix_hash.0 == on.randomness.0
     }
 
+    /// Its difficulty: total difficulty is the weight of a branch under an engine that takes headers' word for it.
+    fn claimed_weight(&self) -> Weight {
+        Weight(self.difficulty)
+    }
+
     fn state_root(&self) -> Option<Hash> {
         Some(Hash(self.state_root.0))
     }
@@ -177,6 +184,11 @@ impl Work for EvmHeader {
 
     fn nonce_max(&self) -> u64 {
         u64::MAX
+    }
+
+    /// A header carries a difficulty, and a low one stands for many targets.
+    fn expressible(target: CompactTarget) -> CompactTarget {
+        target_of(difficulty_of(target))
     }
 }
 

@@ -21,7 +21,9 @@ use crate::upkeep::{Shared, Upkeep};
 pub struct Options {
     /// Size at which an append-only file is closed and the next begun, in bytes; at most 256 MiB.
     pub segment_bytes: u64,
-    /// Bytes of changed rows kept in memory before they are flushed. Up to twice as much may be in use.
+    /// Memory of rows that are not on disk yet, in bytes: half for rows that change, half for those on their way to
+    /// disk. Keys, values, and what it takes to find them are counted. A writer that is faster than the flush may take
+    /// half as much again, then [`Store::journal`] waits.
     pub window_bytes: usize,
     /// Bytes of changes of the index after which it is written anew, if that is also more than its own size.
     pub checkpoint_bytes: u64,
@@ -35,7 +37,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             segment_bytes: 128 << 20,
-            window_bytes: 256 << 20,
+            window_bytes: 128 << 20,
             checkpoint_bytes: 64 << 20,
             journal_steps_min: None,
             hash_key: None,
@@ -132,7 +134,18 @@ impl DiskStore {
         Ok(())
     }
 
-    /// What the rows of point tables occupy in memory. Walks over the whole window.
+    /// Whether rows change faster than they reach the disk: the window is full, and the one before is not flushed yet.
+    /// Whoever can wait before the next [`Store::journal`] should; at twice as many rows `journal` itself flushes.
+    pub fn is_behind(&self) -> bool {
+        self.is_full(1) && self.shared.upkeep.is_busy()
+    }
+
+    /// Whether the active window has its share of memory, so many times.
+    fn is_full(&self, times: usize) -> bool {
+        self.window_bytes >= (self.shared.options.window_bytes / 2 * times) as isize
+    }
+
+    /// What the rows of point tables occupy in memory. Asks every shard.
     pub fn footprint(&self) -> Footprint {
         let (window_bytes, index_bytes) = self.shared.table.memory();
         Footprint { window_bytes, index_bytes }
@@ -234,6 +247,9 @@ impl Store for DiskStore {
         if steps.is_empty() {
             return Ok(());
         }
+        if self.is_full(2) && self.shared.upkeep.is_busy() {
+            self.shared.catch_up(self.applied, &mut self.window_bytes)?;
+        }
         self.shared.library.put_steps(self.journaled + 1, steps)?;
         self.journaled += steps.len() as u64;
         Ok(())
@@ -247,7 +263,7 @@ impl Store for DiskStore {
     }
 
     fn maintenance(&mut self) -> Option<Task> {
-        let full = self.window_bytes >= self.shared.options.window_bytes as isize;
+        let full = self.is_full(1);
         self.shared.next_task(self.applied, full, &mut self.window_bytes)
     }
 

@@ -37,6 +37,8 @@ pub(crate) struct Upkeep {
     busy: AtomicBool,
     /// The last task left something to do.
     unfinished: AtomicBool,
+    /// The writer waits for the work: what need not be done now is left.
+    wanted: AtomicBool,
     failed: Mutex<Option<Fault>>,
     work: Mutex<Work>,
 }
@@ -55,6 +57,7 @@ impl Upkeep {
         Self {
             busy: AtomicBool::new(false),
             unfinished: AtomicBool::new(false),
+            wanted: AtomicBool::new(false),
             failed: Mutex::new(None),
             work: Mutex::new(Work { index, frozen: None, failures: 0, pause: 0 }),
         }
@@ -62,9 +65,14 @@ impl Upkeep {
 
     /// The next task need not wait because an earlier one failed.
     pub(crate) fn hurry(&self) {
-        if !self.busy.load(Ordering::Acquire) {
+        if !self.is_busy() {
             self.work.lock().pause = 0;
         }
+    }
+
+    /// Whether a task has been handed out and has not ended.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire)
     }
 
     /// The failure of an earlier task, told once.
@@ -100,7 +108,7 @@ impl Shared {
         window_bytes: &mut isize,
     ) -> Option<Task> {
         let unfinished = self.upkeep.unfinished.load(Ordering::Acquire);
-        if self.upkeep.busy.load(Ordering::Acquire) || !(full || unfinished) {
+        if self.upkeep.is_busy() || !(full || unfinished) {
             return None;
         }
         let mut work = self.upkeep.work.lock();
@@ -116,6 +124,33 @@ impl Shared {
         self.upkeep.busy.store(true, Ordering::Release);
         let running = Running(Arc::clone(self));
         Some(Box::new(move || running.0.run()))
+    }
+
+    /// Flushes the window here and now, after what a running task is writing. A task that was handed out and has not
+    /// begun is not waited for: it will find its work done.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the disk; the rows stay in memory.
+    pub(crate) fn catch_up(&self, step: u64, window_bytes: &mut isize) -> Result<(), Fault> {
+        self.upkeep.wanted.store(true, Ordering::Release);
+        let mut work = self.upkeep.work.lock();
+        self.upkeep.wanted.store(false, Ordering::Release);
+        tracing::debug!("rows change faster than they reach the disk: the writer flushes");
+        self.flush(&mut work)?;
+        work.frozen = Some(Frozen { step, ordered: self.table.freeze() });
+        *window_bytes = 0;
+        self.flush(&mut work)
+    }
+
+    /// Writes the frozen window, if there is one.
+    fn flush(&self, work: &mut Work) -> Result<(), Fault> {
+        let Work { index, frozen, .. } = work;
+        if let Some(window) = frozen {
+            self.sync()?;
+            self.table.flush(index, window, &self.marks)?;
+            *frozen = None;
+        }
+        Ok(())
     }
 
     fn run(&self) {
@@ -139,14 +174,13 @@ impl Shared {
 
     /// Whether something is left to do.
     fn work(&self, work: &mut Work) -> Result<bool, Fault> {
-        let Work { index, frozen, .. } = work;
-        if let Some(window) = frozen {
-            self.sync()?;
-            self.table.flush(index, window, &self.marks)?;
-            *frozen = None;
-        }
+        self.flush(work)?;
+        let Work { index, .. } = work;
         for _ in 0..COMPACTIONS_MAX {
             let Some(number) = index.compaction_candidate() else { break };
+            if self.upkeep.wanted.load(Ordering::Acquire) {
+                return Ok(true);
+            }
             self.table.compact(index, number, &self.marks)?;
         }
         if index.checkpoint_is_due(self.options.checkpoint_bytes) {

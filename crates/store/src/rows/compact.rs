@@ -6,9 +6,10 @@ use std::sync::Arc;
 use chainwright_chain::Fault;
 
 use super::index::Commit;
+use super::moves::Moves;
 use super::place::{Move, Place};
 use super::values::{self, ValueWriter};
-use super::{Index, Moves, SHARDS, Table};
+use super::{Index, SHARDS, Table};
 use crate::disk::DiskFile;
 use crate::marks::Marks;
 
@@ -34,7 +35,7 @@ impl Table {
         let written =
             self.move_rows(index, number, &mut writer).and_then(|moves| Ok((moves, writer.finish()?)));
         let (moves, tail) = written.inspect_err(|_| writer.undo())?;
-        let commit = Commit { step: index.step, tail, moves: &moves, added: &writer.added, ordered: &[] };
+        let commit = Commit { step: index.step, tail, moves: &moves, added: &writer.added };
         if let Err(fault) = index.commit(&commit, marks) {
             if index.is_usable() {
                 writer.undo();
@@ -47,28 +48,30 @@ impl Table {
     }
 
     fn move_rows(&self, index: &Index, number: u32, writer: &mut ValueWriter<'_>) -> Result<Moves, Fault> {
-        let mut moves: Moves = vec![Vec::new(); SHARDS];
-        let entry = index.uses.get(&number).copied().unwrap_or_default();
-        let Some(file) = self.values.file(number).filter(|_| entry.live > 0) else { return Ok(moves) };
+        let Some(entry) = index.uses.get(&number).filter(|entry| entry.live > 0) else {
+            return Ok(Moves::default());
+        };
+        let Some(file) = self.values.file(number) else { return Ok(Moves::default()) };
+        let mut by_shard = vec![Vec::new(); SHARDS];
         let mut found = 0;
         let mut records = Records::new(file, entry.end);
         let at = |offset| Place { segment: number, offset };
         while let Some((offset, record)) =
             records.next().map_err(|error| self.values.fault(at(0), &format!("cannot be read: {error}")))?
         {
-            let parsed = values::parse(record);
-            let (table, key, _) = parsed.ok_or_else(|| self.values.fault(at(offset), "is damaged"))?;
-            let (tag, old) = (self.tag(table, key), at(offset));
-            if self.shard(tag).read().holds(tag, old) {
+            if entry.is_live(offset) {
+                let parsed = values::parse(record);
+                let (table, key, _) = parsed.ok_or_else(|| self.values.fault(at(offset), "is damaged"))?;
+                let tag = self.tag(table, key);
                 let new = Some(writer.append_record(record)?);
-                moves[Self::shard_of(tag)].push(Move { tag, old: Some(old), new });
+                Move { tag, old: Some(at(offset)), new }.encode(&mut by_shard[Self::shard_of(tag)]);
                 found += 1;
             }
         }
         if found != entry.live {
             return Err(self.values.fault(at(records.offset), "is damaged: rows are missing"));
         }
-        Ok(moves)
+        Ok(Moves::from_shards(by_shard))
     }
 }
 

@@ -3,14 +3,12 @@
 use chainwright_chain::Fault;
 
 use super::index::Commit;
-use super::place::{Move, Place};
+use super::moves::Moves;
+use super::place::{Move, Place, Whereabouts};
 use super::values::{Found, ValueWriter};
 use super::window::WindowRow;
-use super::{Index, Moves, OrderedChange, SHARDS, Table};
+use super::{Index, OrderedChange, SHARDS, Table};
 use crate::marks::Marks;
-
-/// Rows looked up under one lock.
-const LOOKUPS: usize = 64;
 
 /// A window that is on its way to disk. Its point rows are in the shards.
 pub(crate) struct Frozen {
@@ -27,9 +25,9 @@ impl Table {
     pub(crate) fn flush(&self, index: &mut Index, frozen: &Frozen, marks: &Marks) -> Result<(), Fault> {
         let mut writer = ValueWriter::new(&self.values, index.tail);
         let written = self.write_rows(&mut writer).and_then(|moves| Ok((moves, writer.finish()?)));
-        let (moves, tail) = written.inspect_err(|_| writer.undo())?;
-        let (added, ordered) = (&writer.added, frozen.ordered.as_slice());
-        let commit = Commit { step: frozen.step, tail, moves: &moves, added, ordered };
+        let (mut moves, tail) = written.inspect_err(|_| writer.undo())?;
+        moves.add_ordered(&frozen.ordered);
+        let commit = Commit { step: frozen.step, tail, moves: &moves, added: &writer.added };
         if let Err(fault) = index.commit(&commit, marks) {
             if index.is_usable() {
                 writer.undo();
@@ -40,45 +38,31 @@ impl Table {
         Ok(())
     }
 
+    /// Makes one move per row, in the order of the windows.
     fn write_rows(&self, writer: &mut ValueWriter<'_>) -> Result<Moves, Fault> {
-        let mut all = Vec::with_capacity(SHARDS);
+        let rows = (0..SHARDS).filter_map(|shard| self.frozen(shard)).map(|window| window.len()).sum();
+        let mut moves = Moves::with_capacity(rows);
         for shard in 0..SHARDS {
-            let Some(window) = self.frozen(shard) else {
-                all.push(Vec::new());
-                continue;
-            };
-            let mut moves = Vec::with_capacity(window.len());
-            let rows: Vec<_> = window.iter().collect();
-            for rows in rows.chunks(LOOKUPS) {
-                let places: Vec<_> = {
-                    let shard = self.shards[shard].read();
-                    rows.iter().map(|row| shard.only_place(row.tag)).collect()
-                };
-                for (row, place) in rows.iter().zip(places) {
-                    let key = window.key(row);
-                    let old = match place {
-                        Ok(place) if row.covers || place.is_none() => place,
-                        _ => self.place_of(shard, row, key)?,
+            if let Some(window) = self.frozen(shard) {
+                for (_, row) in window.iter() {
+                    let old = match row.below.whereabouts() {
+                        Whereabouts::Unclear => self.place_of(shard, &row)?,
+                        _ => row.below.place(),
                     };
-                    let mut new = None;
-                    if row.exists {
-                        new = Some(writer.append_row(row.table, key, window.value(row))?);
-                    }
-                    if old.is_some() || new.is_some() {
-                        moves.push(Move { tag: row.tag, old, new });
-                    }
+                    let new = row.value().map(|value| writer.append_row(row.table, row.key, value));
+                    moves.push(Move { tag: row.tag, old, new: new.transpose()? });
                 }
             }
-            all.push(moves);
+            moves.end_shard();
         }
-        Ok(all)
+        Ok(moves)
     }
 
-    /// Where the index has the row's key, when its tag alone cannot tell.
-    fn place_of(&self, shard: usize, row: &WindowRow, key: &[u8]) -> Result<Option<Place>, Fault> {
+    /// Where the row is on disk, when its tag alone cannot tell.
+    fn place_of(&self, shard: usize, row: &WindowRow<'_>) -> Result<Option<Place>, Fault> {
         let places = self.shards[shard].read().places(row.tag);
         for place in places {
-            if matches!(self.values.read(place, row.table, key)?, Found::Value(_)) {
+            if matches!(self.values.read(place, row.table, row.key)?, Found::Value(_)) {
                 return Ok(Some(place));
             }
         }

@@ -13,10 +13,11 @@ use std::sync::Arc;
 
 use chainwright_chain::Fault;
 
+use super::Table;
+use super::moves::Moves;
 use super::ordered::{self, Ordered, OrderedChange};
 use super::place::{Move, Place, Slot};
 use super::values::{Added, Values};
-use super::{Moves, Table};
 use crate::disk::Disk;
 use crate::error::{HINT_REBUILD, OpenError};
 use crate::log::{Entry, Log, LogOptions, Span};
@@ -32,8 +33,11 @@ const ADDED_BYTES: usize = 12;
 /// Ordered rows are written in pieces of about this size.
 const ORDERED_BYTES: usize = 1 << 20;
 
+/// Records are longer than this, in bytes: it is enough to tell them apart.
+const GRAIN: u32 = 8;
+
 /// What one file of the value log holds.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Use {
     /// Rows ever written to it.
     pub(crate) rows: u32,
@@ -41,6 +45,30 @@ pub(crate) struct Use {
     pub(crate) live: u32,
     /// Where the file ends.
     pub(crate) end: u32,
+    /// One bit per [`GRAIN`] of the file: whether a row the index points to begins there. Compaction need not look up
+    /// rows that are gone.
+    bits: Vec<u64>,
+}
+
+impl Use {
+    /// Whether the index points to the row that begins here.
+    pub(crate) fn is_live(&self, offset: u32) -> bool {
+        let at = (offset / GRAIN) as usize;
+        self.bits.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
+    }
+
+    /// Changes what [`Use::is_live`] says; `None` if it says so already.
+    fn set_live(&mut self, offset: u32, live: bool) -> Option<()> {
+        let at = (offset / GRAIN) as usize;
+        if self.bits.len() <= at / 64 {
+            self.bits.resize((at.max((self.end / GRAIN) as usize)) / 64 + 1, 0);
+        }
+        let (word, bit) = (&mut self.bits[at / 64], 1 << (at % 64));
+        let before = *word & bit != 0;
+        *word ^= bit;
+        self.live = if live { self.live + 1 } else { self.live.checked_sub(1)? };
+        (before != live).then_some(())
+    }
 }
 
 /// The head of a record.
@@ -59,7 +87,6 @@ pub(super) struct Commit<'a> {
     pub(super) tail: Place,
     pub(super) moves: &'a Moves,
     pub(super) added: &'a BTreeMap<u32, Added>,
-    pub(super) ordered: &'a [OrderedChange],
 }
 
 /// The durable side of the rows, owned by whoever does maintenance.
@@ -138,13 +165,14 @@ impl Index {
             }
             for slot in slots {
                 let slot = slot?;
-                self.uses.get_mut(&slot.place().segment)?.live += 1;
+                let place = slot.place()?;
+                self.uses.get_mut(&place.segment)?.set_live(place.offset, true)?;
                 table.shard(slot.tag()).write().add_slot(slot);
             }
         } else {
             for change in moves.chunks_exact(Move::BYTES).map(Move::decode) {
                 let change = change?;
-                table.shard(change.tag).write().change_index(change).then_some(())?;
+                table.shard(change.tag).write().load(change).then_some(())?;
                 self.count(change)?;
             }
         }
@@ -155,11 +183,10 @@ impl Index {
 
     fn count(&mut self, change: Move) -> Option<()> {
         if let Some(old) = change.old {
-            let entry = self.uses.get_mut(&old.segment)?;
-            entry.live = entry.live.checked_sub(1)?;
+            self.uses.get_mut(&old.segment)?.set_live(old.offset, false)?;
         }
         if let Some(new) = change.new {
-            self.uses.get_mut(&new.segment)?.live += 1;
+            self.uses.get_mut(&new.segment)?.set_live(new.offset, true)?;
         }
         Some(())
     }
@@ -205,20 +232,16 @@ impl Index {
     /// # Errors
     /// A [`Fault`]. If [`Index::is_usable`] still holds the change is not on disk, else nobody knows.
     pub(super) fn commit(&mut self, commit: &Commit<'_>, marks: &Marks) -> Result<(), Fault> {
-        let count: usize = commit.moves.iter().map(Vec::len).sum();
         let (step, tail, added) = (commit.step, commit.tail, commit.added.clone());
-        let head = Head { kind: COMMIT, step, tail, moves: count as u32, added };
-        let mut body = Vec::with_capacity(count * Move::BYTES);
-        commit.moves.iter().flatten().for_each(|change| change.encode(&mut body));
-        ordered::encode(commit.ordered, &mut body);
-        let span = self.log.append(&head.encode(), &body)?;
+        let head = Head { kind: COMMIT, step, tail, moves: commit.moves.len() as u32, added };
+        let span = self.log.append(&head.encode(), commit.moves.body())?;
         self.sync(marks)?;
         for (&number, added) in commit.added {
             let entry = self.uses.entry(number).or_default();
             entry.rows += added.rows;
             entry.end = added.end;
         }
-        let counted = commit.moves.iter().flatten().try_for_each(|change| self.count(*change));
+        let counted = commit.moves.all().try_for_each(|change| self.count(change));
         debug_assert!(counted.is_some(), "every move starts at a row of the index");
         (self.step, self.tail) = (step, tail);
         self.remember(head, span);
@@ -251,13 +274,9 @@ impl Index {
         let mut body = Vec::new();
         for shard in &table.shards {
             body.clear();
-            let count = {
-                let shard = shard.read();
-                shard.slots().for_each(|slot| slot.encode(&mut body));
-                shard.slots().len()
-            };
-            if count > 0 {
-                self.put(&mut pieces, SLOTS, (count, &body))?;
+            shard.read().on_disk().for_each(|slot| slot.encode(&mut body));
+            if !body.is_empty() {
+                self.put(&mut pieces, SLOTS, (body.len() / Slot::BYTES, &body))?;
             }
         }
         for rows in rows.chunks(ORDERED_BYTES / size_of::<OrderedChange>()) {

@@ -1,7 +1,7 @@
 //! The newest version of every row.
 //!
 //! ```text
-//! point tables     256 shards: active window ─ frozen window ─ index (14 bytes per row) ──▶ value log
+//! point tables     256 shards: slots (14 bytes per row) ──▶ active window, frozen window, value log
 //! ordered tables   one map in memory
 //! on disk          values-*  rows;  index-*  what is where, after which step
 //! ```
@@ -9,17 +9,19 @@
 //! Invariants:
 //! - `index-*` is the truth of what is on disk: a checkpoint, then one record per flush or compaction; it names the step
 //!   after which the rows stood so, and that step was synced in the journal before;
-//! - a row is found in the first of active, frozen and index that knows its key.
+//! - a slot says where the newest version of a row is; a row of a window says where the one below it is.
 //!
 //! Start reading at [`Table`], then [`shard`], then [`index`].
 
 mod compact;
 mod flush;
 mod index;
+mod moves;
 mod ordered;
 mod place;
 mod scan;
 mod shard;
+mod slots;
 mod values;
 mod window;
 
@@ -35,9 +37,9 @@ use crate::format::HashKey;
 use crate::library::is_ordered;
 pub(crate) use flush::Frozen;
 pub(crate) use index::Index;
+use moves::Moves;
 use ordered::Ordered;
 pub(crate) use ordered::OrderedChange;
-use place::Move;
 pub(crate) use place::SEGMENT_BYTES_MAX;
 use shard::{Shard, Sought};
 use values::{Found, Values};
@@ -45,9 +47,6 @@ use window::Window;
 
 /// Power of two; a flush holds one of them for well under a millisecond.
 const SHARDS: usize = 256;
-
-/// Changes of the index, one list per shard.
-type Moves = Vec<Vec<Move>>;
 
 pub(crate) struct Table {
     tables: &'static [TableSpec],
@@ -135,22 +134,23 @@ impl Table {
         self.shards[shard].read().frozen()
     }
 
-    /// Lets the index take over from the frozen window.
+    /// Lets the places on disk take over from the frozen window.
     fn retire(&self, moves: &Moves) {
-        for (shard, moves) in self.shards.iter().zip(moves) {
-            // Dropped outside the lock: it may hold thousands of rows.
+        for (shard, moves) in self.shards.iter().zip(moves.by_shard()) {
             let retired = shard.write().retire(moves);
-            drop(retired);
+            // Freed outside the lock, if it is not kept.
+            let kept = retired.and_then(Arc::into_inner).map(Window::cleared);
+            if let Some(kept) = kept {
+                shard.write().keep(kept);
+            }
         }
     }
 
-    /// Changes the index alone.
+    /// Tells where rows on disk have gone.
     fn relocate(&self, moves: &Moves) {
-        for (shard, moves) in self.shards.iter().zip(moves).filter(|(_, moves)| !moves.is_empty()) {
+        for (shard, moves) in self.shards.iter().zip(moves.by_shard()) {
             let mut shard = shard.write();
-            for change in moves {
-                shard.change_index(*change);
-            }
+            moves.for_each(|change| shard.relocate(change));
         }
     }
 

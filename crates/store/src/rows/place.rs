@@ -1,11 +1,13 @@
-//! Where rows lie in the value log, packed into few bytes: there is one slot in memory per row on disk.
+//! Where rows lie, packed into few bytes: there is one slot in memory per row.
 
 /// Bits of a place that count bytes within a segment.
 const OFFSET_BITS: u32 = 28;
 /// Segments of the value log are smaller than this, in bytes.
 pub(crate) const SEGMENT_BYTES_MAX: u64 = 1 << OFFSET_BITS;
-/// Segments are numbered below this; the last number is never used.
-pub(crate) const SEGMENTS_MAX: u32 = (1 << (48 - OFFSET_BITS)) - 1;
+/// Segments of the value log are numbered below this; the last numbers mean something else.
+pub(crate) const SEGMENTS_MAX: u32 = (1 << (48 - OFFSET_BITS)) - 4;
+/// Two numbers for rows in memory, one per side.
+const SEGMENT_MEMORY: u32 = SEGMENTS_MAX;
 
 /// A place in the value log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,21 +16,68 @@ pub(crate) struct Place {
     pub(crate) offset: u32,
 }
 
-/// A [`Place`] in 48 bits.
+/// Which of two windows: the active and the frozen one take turns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Side {
+    #[default]
+    Even,
+    Odd,
+}
+
+impl Side {
+    pub(crate) fn other(self) -> Self {
+        if self == Self::Even { Self::Odd } else { Self::Even }
+    }
+}
+
+/// A row of a window: which window, and where in its buffer, in units of [`super::window::UNIT`] bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spot {
+    pub(crate) side: Side,
+    pub(crate) at: u32,
+}
+
+/// What a [`Packed`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whereabouts {
+    Disk(Place),
+    Memory(Spot),
+    /// On disk at one of several places whose keys have the same tag.
+    Unclear,
+    Nowhere,
+}
+
+/// [`Whereabouts`] in 48 bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Packed(pub(crate) [u8; 6]);
 
 impl Packed {
-    /// No place: the segment is one that is never used.
-    pub(crate) const NONE: Self = Self([0xff; 6]);
+    pub(crate) const NOWHERE: Self = Self([0xff; 6]);
+    pub(crate) const UNCLEAR: Self = Self([0xff, 0xff, 0xff, 0xef, 0xff, 0xff]);
 
     pub(crate) fn place(self) -> Option<Place> {
+        if let Whereabouts::Disk(place) = self.whereabouts() { Some(place) } else { None }
+    }
+
+    pub(crate) fn whereabouts(self) -> Whereabouts {
         let mut bytes = [0; 8];
         bytes[..6].copy_from_slice(&self.0);
         let bits = u64::from_le_bytes(bytes);
-        let segment = (bits >> OFFSET_BITS) as u32;
-        (segment < SEGMENTS_MAX)
-            .then_some(Place { segment, offset: bits as u32 & (SEGMENT_BYTES_MAX as u32 - 1) })
+        let (segment, offset) = ((bits >> OFFSET_BITS) as u32, bits as u32 & (SEGMENT_BYTES_MAX as u32 - 1));
+        match segment.checked_sub(SEGMENT_MEMORY) {
+            None => Whereabouts::Disk(Place { segment, offset }),
+            Some(0) => Whereabouts::Memory(Spot { side: Side::Even, at: offset }),
+            Some(1) => Whereabouts::Memory(Spot { side: Side::Odd, at: offset }),
+            Some(2) => Whereabouts::Unclear,
+            Some(_) => Whereabouts::Nowhere,
+        }
+    }
+}
+
+impl From<Spot> for Packed {
+    fn from(spot: Spot) -> Self {
+        let segment = SEGMENT_MEMORY + u32::from(spot.side == Side::Odd);
+        Place { segment, offset: spot.at }.into()
     }
 }
 
@@ -43,46 +92,56 @@ impl From<Place> for Packed {
 
 impl From<Option<Place>> for Packed {
     fn from(place: Option<Place>) -> Self {
-        place.map_or(Self::NONE, Self::from)
+        place.map_or(Self::NOWHERE, Self::from)
     }
 }
 
-/// One row on disk: 14 bytes.
+/// The newest version of one row: 14 bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Slot {
     tag: [u8; 8],
-    place: Packed,
+    /// On disk or in memory.
+    packed: Packed,
 }
 
 impl Slot {
     pub(crate) const BYTES: usize = 14;
-
-    pub(crate) fn new(tag: u64, place: Place) -> Self {
-        Self { tag: tag.to_le_bytes(), place: place.into() }
+    pub(crate) fn new(tag: u64, at: impl Into<Packed>) -> Self {
+        Self { tag: tag.to_le_bytes(), packed: at.into() }
     }
 
     pub(crate) fn tag(&self) -> u64 {
         u64::from_le_bytes(self.tag)
     }
 
-    pub(crate) fn place(&self) -> Place {
-        self.place.place().unwrap_or_default()
+    pub(crate) fn whereabouts(&self) -> Whereabouts {
+        self.packed.whereabouts()
     }
 
-    pub(crate) fn is(&self, tag: u64, place: Place) -> bool {
-        self.tag() == tag && self.place == place.into()
+    /// Where the row is on disk, if its newest version is there.
+    pub(crate) fn place(&self) -> Option<Place> {
+        self.packed.place()
+    }
+
+    pub(crate) fn is(&self, tag: u64, at: impl Into<Packed>) -> bool {
+        self.packed == at.into() && self.tag() == tag
+    }
+
+    pub(crate) fn set(&mut self, at: impl Into<Packed>) {
+        self.packed = at.into();
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.tag);
-        out.extend_from_slice(&self.place.0);
+        out.extend_from_slice(&self.packed.0);
     }
 
+    /// Reads a slot that says where a row is on disk.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (tag, place) = bytes.split_first_chunk::<8>()?;
-        let place = Packed(*place.first_chunk::<6>()?);
-        place.place()?;
-        Some(Self { tag: *tag, place })
+        let packed = Packed(*place.first_chunk::<6>()?);
+        packed.place()?;
+        Some(Self { tag: *tag, packed })
     }
 }
 

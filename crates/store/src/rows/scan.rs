@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
-use chainwright_chain::{Fault, TableId, Value, Visit};
-use hashbrown::HashMap;
+use chainwright_chain::{Fault, Row, TableId, Value, Visit};
+use hashbrown::{HashMap, HashSet};
 
 use super::place::Place;
-use super::shard::Shard;
 use super::values::{self, HEADER_BYTES};
 use super::{Table, ordered::Ordered};
 use crate::disk::DiskFile;
 
 /// What a scan remembers of the moment it began.
 struct Snapshot {
-    /// Rows in memory; `None` for a row that is gone.
-    window: HashMap<Value, Option<Value>>,
+    /// Rows in memory.
+    window: Vec<Row>,
     /// Where the others lie, in the order of the log.
     places: Vec<Place>,
+    /// Keys whose rows at these places are out of date: their tags are those of other keys, too.
+    outdated: HashSet<Value>,
     /// Held open: compaction may remove them meanwhile.
     files: HashMap<u32, Arc<dyn DiskFile>>,
 }
@@ -24,11 +25,9 @@ struct Snapshot {
 impl Table {
     /// See [`chainwright_chain::Rows::scan`], for a point table.
     pub(super) fn scan_points(&self, table: TableId, visit: Visit<'_>) -> Result<(), Fault> {
-        let Snapshot { window, places, files } = self.snapshot(table);
+        let Snapshot { window, places, outdated, files } = self.snapshot(table);
         for (key, value) in &window {
-            if let Some(value) = value {
-                visit(key, value)?;
-            }
+            visit(key, value)?;
         }
         let mut record = Vec::new();
         for place in places {
@@ -37,7 +36,7 @@ impl Table {
             read_record(file, place, &mut record)
                 .map_err(|error| failed(&format!("cannot be read: {error}")))?;
             let (of_table, key, value) = values::parse(&record).ok_or_else(|| failed("is damaged"))?;
-            if of_table == table && !window.contains_key(key) {
+            if of_table == table && !outdated.contains(key) {
                 visit(key, value)?;
             }
         }
@@ -47,33 +46,28 @@ impl Table {
     /// All shards at once, so that no step is seen in part.
     fn snapshot(&self, table: TableId) -> Snapshot {
         let shards: Vec<_> = self.shards.iter().map(|shard| shard.read()).collect();
-        let mut window = HashMap::new();
-        let mut places = Vec::with_capacity(shards.iter().map(|shard| shard.slots().len()).sum());
+        let (mut window, mut outdated) = (Vec::new(), HashSet::new());
+        let mut places = Vec::with_capacity(shards.iter().map(|shard| shard.slot_count()).sum());
         for shard in &shards {
-            add_window(shard, table, &mut window);
-            places.extend(shard.slots().map(super::place::Slot::place));
+            for (row, is_unclear) in shard.in_memory().filter(|(row, _)| row.table == table) {
+                let key = Value::from_slice(row.key);
+                if is_unclear {
+                    outdated.insert(key.clone());
+                }
+                window.extend(row.value().map(|value| (key, Value::from_slice(value))));
+            }
+            places.extend(shard.newest_on_disk());
         }
         let files = self.values.files();
         drop(shards);
         places.sort_unstable_by_key(|place| (place.segment, place.offset));
-        Snapshot { window, places, files }
+        Snapshot { window, places, outdated, files }
     }
 
     /// See [`chainwright_chain::Rows::scan`], for an ordered table.
     pub(super) fn scan_ordered(&self, table: TableId, visit: Visit<'_>) -> Result<(), Fault> {
         let rows = Ordered::range(&self.ordered.read(), table, &[], None, usize::MAX);
         rows.iter().try_for_each(|(key, value)| visit(key, value))
-    }
-}
-
-fn add_window(shard: &Shard, table: TableId, window: &mut HashMap<Value, Option<Value>>) {
-    let frozen = shard.frozen();
-    // The active window is newer: it comes last and wins.
-    for from in frozen.as_deref().into_iter().chain([shard.active()]) {
-        for row in from.iter().filter(|row| row.table == table) {
-            let value = row.exists.then(|| Value::from_slice(from.value(row)));
-            window.insert(Value::from_slice(from.key(row)), value);
-        }
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn identity() -> Identity {
 pub(crate) fn small() -> Options {
     Options {
         segment_bytes: 2_000,
-        window_bytes: 1_500,
+        window_bytes: 3_000,
         checkpoint_bytes: 1_000,
         journal_steps_min: None,
         hash_key: Some((1, 2)),

@@ -15,6 +15,12 @@ fn branch(from: &TestBlock, count: u8, salt: u8) -> Vec<TestBlock> {
     blocks
 }
 
+fn import_all(bench: &mut Bench, blocks: &[TestBlock]) {
+    for block in blocks {
+        drop(bench.import(block));
+    }
+}
+
 fn event_ids(published: &Published<Slots>, cursor: Option<Cursor>) -> Vec<BlockId> {
     let events = published.events(cursor, 100).expect("the cursor is known");
     events
@@ -84,7 +90,7 @@ fn a_damaged_block_of_the_chain_is_replaced() {
     let mut bench = Bench::new(3);
     let published = bench.chain.published().clone();
     let main = branch(&genesis(), 9, 10);
-    main.iter().for_each(|block| drop(bench.import(block)));
+    import_all(&mut bench, &main);
     let (state, mut notices) = (bench.state(), published.subscribe());
     meet_damage(&mut bench, &main[3]);
     assert_eq!(published.missing_bodies(), [id(&main[3])]);
@@ -111,8 +117,8 @@ fn a_damaged_block_that_was_to_lead_is_waited_for() {
         let mut bench = Bench::new(seed);
         let main = branch(&genesis(), 8, 10);
         let side = branch(&main[0], 9, 90);
-        main.iter().for_each(|block| drop(bench.import(block)));
-        side[..7].iter().for_each(|block| drop(bench.import(block)));
+        import_all(&mut bench, &main);
+        import_all(&mut bench, &side[..7]);
         // The last of them are read back before they are executed: memory keeps few.
         bench.store.0.lock().damage_body(&id(&side[5]));
         drop(bench.import(&side[7]));
@@ -133,13 +139,13 @@ fn a_damaged_block_that_leaves_the_chain_comes_back_with_a_new_body() {
         let published = bench.chain.published().clone();
         let main = branch(&genesis(), 6, 10);
         let side = branch(&main[1], 5, 90);
-        main.iter().for_each(|block| drop(bench.import(block)));
+        import_all(&mut bench, &main);
         if met {
             meet_damage(&mut bench, &main[4]);
         } else {
             bench.store.0.lock().damage_body(&id(&main[4]));
         }
-        side.iter().for_each(|block| drop(bench.import(block)));
+        import_all(&mut bench, &side);
         assert_eq!(bench.head(), id(&side[4]), "undoing needs the journal, not the body");
         let told = published.pool().told.last().cloned().expect("the pool was told");
         assert_eq!(told.0, [id(&main[5]), id(&main[3]), id(&main[2])]);

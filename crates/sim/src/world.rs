@@ -322,7 +322,7 @@ impl<C: Cell> World<C> {
     ) -> Result<(), String> {
         let now_ms = self.now_ms;
         let Some(life) = &mut self.nodes[node].life else { return Ok(()) };
-        let pool_before = if life.has_tasks() { life.published().pool().all() } else { Vec::new() };
+        let pool_before = life.published().pool().all();
         let outputs = act(life, now_ms);
         let heads = core::mem::take(&mut life.heads);
         if let Some(fault) = life.published().fault() {

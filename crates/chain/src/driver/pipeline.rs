@@ -7,6 +7,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::records::Record;
+use super::rollback::Bodies;
 use super::roots::Comparison;
 use super::{Driver, Message};
 use crate::tree::Status;
@@ -337,7 +338,7 @@ impl<L: Ledger> Driver<L> {
 
     fn tell_pool(
         &mut self,
-        (disconnected, connected): (&[Arc<Prepared<L>>], &[Arc<Prepared<L>>]),
+        (disconnected, connected): (&Bodies<L>, &Bodies<L>),
         steps: &[Step],
         now: Timestamp,
     ) {

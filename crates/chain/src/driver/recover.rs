@@ -11,8 +11,8 @@ use super::records::Record;
 use super::roots::Roots;
 use super::{Driver, Parts};
 use crate::published::Published;
-use crate::watched::Watched;
 use crate::tree::{Status, Tree};
+use crate::watched::Watched;
 use crate::{
     Block, BlockId, Codec, Delta, Fault, Header, Headers, Height, Ledger, StateView, Step, Timeline,
     Timestamp, View,

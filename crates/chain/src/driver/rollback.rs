@@ -17,8 +17,8 @@ use bytes::Bytes;
 use super::{Driver, Message};
 use crate::{Delta, Fault, Headers, Ledger, Prepared, Step, Timestamp, View};
 
-/// Blocks that leave the chain.
-type Bodies<L> = Vec<Arc<Prepared<L>>>;
+/// Blocks that leave or join the chain.
+pub(super) type Bodies<L> = Vec<Arc<Prepared<L>>>;
 
 impl<L: Ledger> Driver<L> {
     /// Moves the pipeline's base to an ancestor of the head. `false` if that is too far for once: then the head itself has come

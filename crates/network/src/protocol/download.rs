@@ -120,6 +120,9 @@ impl<L: Ledger> Protocol<L> {
         if free == 0 || !allowed {
             return;
         }
+        let damaged = self.damaged_blocks(id, free);
+        self.ask_blocks(id, &damaged);
+        let free = free - damaged.len();
         let Some(found) = self.next_blocks(id, free) else { return };
         self.ask_blocks(id, &found.blocks);
         let idle = self.peers.get(&id).is_some_and(|peer| peer.blocks.in_flight.is_empty());
@@ -129,6 +132,17 @@ impl<L: Ledger> Protocol<L> {
         {
             staller.blocks.stalling_since = Some(self.now);
         }
+    }
+
+    /// Blocks of our chain whose stored bodies have become unreadable, as far as the peer has them and nobody owes them yet.
+    fn damaged_blocks(&self, id: PeerId, count: usize) -> Vec<Headers<L>> {
+        let Some(peer) = self.peers.get(&id).filter(|peer| peer.services() & NODE_NETWORK != 0) else {
+            return Vec::new();
+        };
+        let wanted = self.published.missing_bodies().into_iter().filter_map(|id| self.published.headers(&id));
+        let wanted =
+            wanted.filter(|block| peer.has(block) && matches!(self.standing(block), Standing::Missing));
+        wanted.take(count).collect()
     }
 
     fn ask_blocks(&mut self, id: PeerId, blocks: &[Headers<L>]) {
@@ -236,6 +250,8 @@ impl<L: Ledger> Protocol<L> {
         match self.published.block(&id).map(|info| info.status) {
             None | Some(Status::Header) => Standing::Missing,
             Some(Status::Invalid(_)) => Standing::Hopeless,
+            // What was stored has become unreadable.
+            Some(_) if self.published.wants_body(&id) => Standing::Missing,
             Some(_) => Standing::Stored,
         }
     }
@@ -249,8 +265,7 @@ impl<L: Ledger> Protocol<L> {
         if self.is_known_invalid(&hash) {
             return self.follows_invalid(id);
         }
-        let status = self.published.block(&hash).map(|info| info.status);
-        let has_body = !matches!(status, None | Some(Status::Header));
+        let has_body = self.published.block(&hash).is_some() && !self.published.wants_body(&hash);
         if has_body || self.downloads.importing.contains_key(&hash) {
             self.totals.blocks_duplicate += 1;
             return;
@@ -399,12 +414,13 @@ impl<L: Ledger> Protocol<L> {
         }
     }
 
-    /// The peer does not have a block it was asked for after all.
+    /// The peer does not have a block it was asked for after all. Another one may.
     pub(super) fn block_not_found(&mut self, id: PeerId, block: &BlockId) {
         if self.block_arrived(id, block) {
             if let Some(peer) = self.peers.get_mut(&id) {
                 // Forget what it claimed, or it would be asked again at once.
                 peer.headers.best_known = None;
+                peer.headers.best_sent = None;
                 peer.blocks.last_common = None;
             }
             self.downloads.refill_all = true;

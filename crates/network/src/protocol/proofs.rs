@@ -7,7 +7,7 @@
 //! until the head moves.
 
 use bytes::Bytes;
-use chainwright_chain::{BlockId, Consensus, Header, Headers, Ledger, Proof, Reject, Weight};
+use chainwright_chain::{BlockId, Header, Headers, Ledger, Proof, Reject, Weight};
 
 use super::{ConnectionKind, Farewell, Output, PeerId, Pending, Protocol, Token};
 use crate::message::Message;

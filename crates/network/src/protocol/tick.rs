@@ -94,7 +94,8 @@ impl<L: Ledger> Protocol<L> {
             }
             Notice::Pooled(id) => self.pooled(id),
             Notice::Finalized(id, _) => self.spread_proof(id),
-            Notice::Durable(..) | Notice::BodyMissing(..) | Notice::Stopping => {}
+            Notice::BodyMissing(..) => self.downloads.refill_all = true,
+            Notice::Durable(..) | Notice::Stopping => {}
         }
     }
 }

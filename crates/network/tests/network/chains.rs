@@ -241,3 +241,58 @@ fn a_peer_that_claims_a_longer_chain_than_it_showed_is_asked_again() {
     wait(&mut node, 25_000);
     assert!(asked_headers(&puppet, &mut node));
 }
+
+#[test]
+fn a_stored_body_that_became_unreadable_is_fetched_again() {
+    let blocks = chain(20, 1, 1);
+    let mut net = Net::new(vec![node_with(1, &blocks), node_with(2, &blocks), node_with(3, &blocks)]);
+    net.link(0, 1, ConnectionKind::OutboundFullRelay);
+    net.run(2_000);
+    let node = &mut net.nodes[0];
+    for block in [&blocks[3], &blocks[19]] {
+        node.store.0.lock().damage_body(&id(block));
+        assert!(node.chain.published().read_block(&id(block)).is_err());
+    }
+    node.chain.expire_pool();
+    node.settle();
+    assert_eq!(node.chain.published().missing_bodies(), [id(&blocks[3]), id(&blocks[19])]);
+    assert!(net.run_until(5_000, |net| net.nodes[0].chain.published().missing_bodies().is_empty()));
+    let node = &net.nodes[0];
+    assert_eq!(node.imports, [id(&blocks[3]), id(&blocks[19])]);
+    assert!(
+        matches!(node.chain.published().read_block(&id(&blocks[3])), Ok(Some(block)) if block.txs == blocks[3].txs)
+    );
+    assert_eq!(node.head(), id(&blocks[19]));
+}
+
+#[test]
+fn a_bad_copy_of_an_unreadable_body_costs_its_sender_and_another_peer_is_asked() {
+    let blocks = chain(5, 1, 1);
+    let mut node = node_with(1, &blocks);
+    let liar = Puppet::join(&mut node, 2, ConnectionKind::OutboundFullRelay);
+    let honest = Puppet::join(&mut node, 3, ConnectionKind::OutboundFullRelay);
+    for puppet in [&liar, &honest] {
+        puppet.say(&mut node, &headers(&blocks));
+    }
+    liar.heard(&mut node);
+    honest.heard(&mut node);
+    node.store.0.lock().damage_body(&id(&blocks[1]));
+    assert!(node.chain.published().read_block(&id(&blocks[1])).is_err());
+    node.chain.expire_pool();
+    wait(&mut node, 1_000);
+    assert_eq!(liar.asked_blocks(&mut node), [id(&blocks[1])]);
+    let mut bad = blocks[1].clone();
+    bad.txs.clear();
+    liar.say(&mut node, &block(&bad));
+    assert!(liar.farewell(&node).is_some());
+    wait(&mut node, 1_000);
+    assert_eq!(honest.asked_blocks(&mut node), [id(&blocks[1])]);
+    honest.say(&mut node, &Message::NotFound(vec![Inventory::block(id(&blocks[1]), true)]));
+    wait(&mut node, 5_000);
+    assert_eq!(honest.asked_blocks(&mut node), [], "it does not have it");
+    honest.say(&mut node, &headers(&blocks));
+    wait(&mut node, 1_000);
+    assert_eq!(honest.asked_blocks(&mut node), [id(&blocks[1])], "or does it");
+    honest.say(&mut node, &block(&blocks[1]));
+    assert!(node.chain.published().missing_bodies().is_empty());
+}

@@ -79,6 +79,7 @@ pub(crate) struct Node {
     messages: Arc<Mutex<VecDeque<Message<Slots>>>>,
     notices: mpsc::Receiver<Notice>,
     owed: Vec<Owed>,
+    pub(crate) store: MemoryStore,
     /// What the pool says of transactions instead of taking them.
     pub(crate) refusals: BTreeMap<TxId, Refusal>,
     refused: Vec<(Token, Refusal)>,
@@ -105,10 +106,11 @@ impl Node {
         let messages = Arc::new(Mutex::new(VecDeque::new()));
         let queue = Arc::clone(&messages);
         let inbox: Inbox<Slots> = Arc::new(move |message| queue.lock().push_back(message));
+        let store = MemoryStore::default();
         let parts = Parts {
             ledger: Arc::new(Slots),
             consensus: Arc::new(Balance),
-            store: Box::new(MemoryStore::default()),
+            store: Box::new(store.clone()),
             workers: Arc::new(Inline),
             inbox: inbox.clone(),
             limits: Limits::default(),
@@ -136,6 +138,7 @@ impl Node {
             messages,
             notices,
             owed: Vec::new(),
+            store,
             refusals: BTreeMap::new(),
             refused: Vec::new(),
             is_pool_slow: false,

@@ -7,6 +7,7 @@
 
 mod clock;
 mod engine_room;
+mod folder;
 mod host;
 mod log;
 mod node;
@@ -17,9 +18,10 @@ mod workers;
 
 pub use clock::WallClock;
 pub use engine_room::{ChainParts, EngineRoom};
+pub use folder::make_private_folder;
 pub use log::{Log, date_time};
 pub use node::{MakeDialects, Node, NodeOptions, NodeParts, StartError, open_chain};
 pub use peers::{AddedPeer, PeerOptions, PeerSetup, Peers};
 pub use pool_file::{Loaded, load as load_pool, save as save_pool};
-pub use shutdown::Shutdown;
+pub use shutdown::{Shutdown, run_to_end};
 pub use workers::WorkerThreads;

@@ -8,7 +8,7 @@
 //! Invariant: whatever ends a node goes through [`Shutdown`]; a failure is kept there and becomes the exit code.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -28,7 +28,7 @@ use crate::log::{Log, date_time};
 use crate::peers::{PeerOptions, PeerSetup, Peers};
 use crate::shutdown::{PanicGuard, Shutdown};
 use crate::workers::WorkerThreads;
-use crate::{load_pool, save_pool};
+use crate::{Loaded, load_pool, save_pool};
 
 /// Makes the dialects once the chain runs.
 pub type MakeDialects<L> = Box<dyn FnOnce(&ChainHandle<L>, &Arc<dyn Host>) -> Vec<Arc<dyn Dialect>> + Send>;
@@ -153,8 +153,12 @@ impl<L: Ledger> Node<L> {
         let chain = room.chain().clone();
         let head = chain.published().head().headers;
         options.log.line(format!("Loaded best chain: {}", describe_head(&head)));
+        let mut own = Vec::new();
         if options.keeps_pool {
-            restore_pool(&chain, &options.data, &options.log);
+            let loaded = restore_pool(&chain, &options, &shutdown);
+            // What was cut short must not take the place of the whole.
+            options.keeps_pool = !loaded.is_cut_short;
+            own = loaded.unbroadcast;
         }
         let notices = runtime.spawn(follow(chain.clone(), options.clone(), shutdown.clone()));
         let engine = runtime.spawn(drive(Arc::clone(&parts.consensus), chain.clone(), shutdown.clone()));
@@ -169,6 +173,7 @@ impl<L: Ledger> Node<L> {
             seed: random_seed()?,
         };
         let peers = Arc::new(Peers::start(setup, options.peers.clone()).await?);
+        peers.ask(move |protocol, _| protocol.announce_own(own));
         if !options.network_active {
             peers.ask(|protocol, _| protocol.set_network_active(false));
         }
@@ -225,10 +230,11 @@ impl<L: Ledger> Node<L> {
         let (peers, mut room) = (self.peers, self.room);
         // Threads are joined: not on a thread that runs tasks.
         let stopping = tokio::task::spawn_blocking(move || {
+            let own = peers.ask(|protocol, _| protocol.unbroadcast()).unwrap_or_default();
             peers.stop();
             if options.keeps_pool && shutdown.failure().is_none() {
                 let file = options.data.join("mempool.dat");
-                match save_pool(room.chain(), &file) {
+                match save_pool(room.chain(), &own, &file) {
                     Ok(count) => options.log.line(format!("Dumped mempool: {count} transactions")),
                     Err(error) => {
                         options.log.line(format!("Failed to dump mempool: {error}. Continuing anyway."));
@@ -255,14 +261,21 @@ fn random_seed() -> Result<[u8; 32], Fault> {
     Ok(seed)
 }
 
-fn restore_pool<L: Ledger>(chain: &ChainHandle<L>, data: &Path, log: &Log) {
-    match load_pool(chain, &data.join("mempool.dat")) {
-        Ok(loaded) => log.line(format!(
+fn restore_pool<L: Ledger>(chain: &ChainHandle<L>, options: &NodeOptions, shutdown: &Shutdown) -> Loaded {
+    let loaded = load_pool(chain, &options.data.join("mempool.dat"), shutdown);
+    match &loaded {
+        Ok(Loaded { is_cut_short: true, accepted, .. }) => options.log.line(format!(
+            "Stopped importing mempool transactions after {accepted}; the file stays as it is"
+        )),
+        Ok(loaded) => options.log.line(format!(
             "Imported mempool transactions from file: {} succeeded, {} failed",
             loaded.accepted, loaded.refused
         )),
-        Err(error) => log.line(format!("Failed to open mempool file: {error}. Continuing anyway.")),
+        Err(error) => {
+            options.log.line(format!("Failed to open mempool file: {error}. Continuing anyway."));
+        }
     }
+    loaded.unwrap_or_default()
 }
 
 /// Runs the engine until the chain stops.
@@ -314,11 +327,8 @@ async fn follow<L: Ledger>(chain: ChainHandle<L>, options: NodeOptions, shutdown
 /// A head in the words of Bitcoin Core's `UpdateTip` line.
 fn describe_head<L: Ledger>(head: &Headers<L>) -> String {
     let time = std::time::Duration::from_secs(head.header().time().0);
-    let work = head.weight().0.approx_log2();
-    format!(
-        "best={} height={} log2_work={work:.6} date='{}'",
-        L::show_id(&head.id().0),
-        head.height(),
-        date_time(time)
-    )
+    // Where blocks weigh nothing there is no logarithm.
+    let work = head.weight().0;
+    let work = if work.is_zero() { String::new() } else { format!(" log2_work={:.6}", work.approx_log2()) };
+    format!("best={} height={}{work} date='{}'", L::show_id(&head.id().0), head.height(), date_time(time))
 }

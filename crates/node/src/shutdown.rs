@@ -1,7 +1,9 @@
 //! Asking a node to stop, from anywhere, once.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 /// A request to stop that everybody can make and everybody can wait for.
@@ -76,6 +78,16 @@ impl Default for Shutdown {
     }
 }
 
+/// How long work nobody waits for any more, such as a look at all coins for an RPC call that was cut off, may hold up the end.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Runs a node's whole life on a runtime. Unlike dropping the runtime, the end does not wait for threads that are busy.
+pub fn run_to_end<T>(runtime: Runtime, life: impl Future<Output = T>) -> T {
+    let end = runtime.block_on(life);
+    runtime.shutdown_timeout(LINGER);
+    end
+}
+
 /// A part that panics must not leave a node that looks alive: while the thread unwinds, it stops the node.
 pub(crate) struct PanicGuard {
     shutdown: Shutdown,
@@ -96,5 +108,24 @@ impl Drop for PanicGuard {
             self.shutdown
                 .fail(format!("{part} panicked; this is a bug, please report it with the lines above"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn a_busy_thread_does_not_hold_up_the_end() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let before = Instant::now();
+        let said = run_to_end(runtime, async {
+            tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_mins(1)));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            "done"
+        });
+        assert_eq!(said, "done");
+        assert!(before.elapsed() < Duration::from_secs(10), "{:?}", before.elapsed());
     }
 }

@@ -16,7 +16,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use chainwright_node::{Log, PeerOptions, Shutdown, StartError};
+use chainwright_node::{Log, PeerOptions, Shutdown, StartError, make_private_folder, run_to_end};
 use chainwright_store::OpenError;
 use serde_json::json;
 
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &DevArgs, is_json: bool) -> CliResult<()> {
         )));
     };
     let data = args.datadir.clone().unwrap_or_else(|| default_data(&file.name));
-    std::fs::create_dir_all(&data).context(|| format!("cannot make {}", data.display()))?;
+    make_private_folder(&data).context(|| format!("cannot make {}", data.display()))?;
     let block_time = args.block_time.unwrap_or_else(|| Duration::from_secs_f64(dev.block_time_seconds));
     let wallet = match file.ledger {
         LedgerKind::Utxo => Some(LocalWallet::open_or_create(&data.join(DEV_WALLET), &file)?),
@@ -91,6 +91,7 @@ pub(crate) fn run(args: &DevArgs, is_json: bool) -> CliResult<()> {
     let mut network = Network { file, data, block_time, wallet, members: Vec::new(), shutdown, is_json };
     let lived = network.start(args, &runtime).and_then(|()| network.live());
     let stopped = network.stop(&runtime);
+    run_to_end(runtime, async {});
     lived.and(stopped)
 }
 
@@ -160,7 +161,7 @@ impl Network {
 
     /// Every node connects to those before it.
     fn settings(&self, data: &Path, listen: SocketAddr, rpc: SocketAddr) -> CliResult<NodeSettings> {
-        std::fs::create_dir_all(data).context(|| format!("cannot make {}", data.display()))?;
+        make_private_folder(data).context(|| format!("cannot make {}", data.display()))?;
         let peers = PeerOptions {
             listen: vec![listen],
             // An empty name is nobody: the first node waits for the others.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use chainwright_node::{Log, PeerOptions, Shutdown};
+use chainwright_node::{Log, PeerOptions, Shutdown, make_private_folder, run_to_end};
 use chainwright_rpc::{AuthConfig, OpenAccess, ServerConfig};
 use serde_json::json;
 
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &NodeArgs, is_json: bool) -> CliResult<()> {
     }
     let cell = registry::cell(&file, &overrides)?;
     let data = args.datadir.clone().unwrap_or_else(|| default_data(&file.name).join(NODE_FOLDER));
-    std::fs::create_dir_all(&data).context(|| format!("cannot make {}", data.display()))?;
+    make_private_folder(&data).context(|| format!("cannot make {}", data.display()))?;
     let listen = match (args.no_listen, args.listen.is_empty()) {
         (true, _) => Vec::new(),
         (false, true) => vec![SocketAddr::new(LOOPBACK, file.network.port)],
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &NodeArgs, is_json: bool) -> CliResult<()> {
         .context(|| format!("cannot write the log in {}", data.display()))?;
     let shutdown = Shutdown::new();
     let runtime = runtime()?;
-    runtime.block_on(async {
+    run_to_end(runtime, async {
         shutdown.listen_to_signals().context(|| "cannot listen to signals".to_owned())?;
         let node =
             cell.start(settings, shutdown.clone()).await.map_err(|error| port_hint(&error, &file.name))?;

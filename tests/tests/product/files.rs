@@ -237,3 +237,24 @@ fn a_full_disk_loses_nothing_that_was_confirmed() {
     let best = node.generate(5, &address()).remove(4);
     muhash(&node, &best);
 }
+
+#[test]
+fn a_pid_file_that_cannot_be_written_stops_the_node_in_order() {
+    let place = tempfile::tempdir().expect("the system has a temporary folder");
+    let folder = place.path().join("data");
+    std::fs::create_dir_all(folder.join("regtest/pid")).expect("our folder");
+    let data = format!("-datadir={}", folder.display());
+    let arguments = ["bitcoind", "-regtest", &data, "-listen=0", "-rpcport=0", "-pid=pid"];
+    check_refused(place.path(), &arguments, "Unable to create the PID file");
+    let log = std::fs::read_to_string(folder.join("regtest/debug.log")).expect("the node has a log");
+    assert!(log.contains("Shutdown: In progress"), "{log}");
+}
+
+#[test]
+fn nobody_else_looks_into_a_new_data_directory() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = tempfile::tempdir().expect("the system has a temporary folder");
+    let node = start(&place.path().join("data")).expect("an empty folder is fine");
+    let mode = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.permissions().mode() & 0o777);
+    assert_eq!(mode(&node.folder().join("regtest")), 0o700);
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chainwright_tests::{Btcd, Node, NodeOptions, wait_until};
+use chainwright_tests::{Btcd, Node, NodeOptions, free_port, wait_until};
 use serde_json::json;
 
 use crate::party::{AGREE_LIMIT, Party};
@@ -65,6 +65,24 @@ fn btcd_syncs_every_output_type_from_us_and_exchanges_transactions() {
     let Some(btcd) = Btcd::start_with(&address(), &[]) else { return };
     let node = Node::start(NodeOptions::default());
     check_sync(&Party::Ours(&node), &Party::Btcd(&btcd));
+}
+
+#[test]
+fn an_own_transaction_that_nobody_has_heard_of_outlives_a_restart_and_goes_to_the_first_peer() {
+    let mut node = Node::start(NodeOptions::default());
+    let mined = node.generate(101, &address());
+    let id = Party::Ours(&node).send(&join(&[Coin::mined(&Party::Ours(&node), &mined[0])]).0);
+    let ended = node.process().terminate(AGREE_LIMIT).expect("our node stops when asked");
+    assert!(ended.success(), "{ended}");
+    node.start_again();
+    assert!(Party::Ours(&node).pool_has(&id), "the pool outlives a restart");
+    // By a name that several addresses stand for, and before anybody listens there.
+    let port = free_port();
+    node.rpc().call("addnode", json!([format!("localhost:{port}"), "add"]));
+    let other = Node::start(NodeOptions { flags: vec![format!("-port={port}")], ..NodeOptions::default() });
+    Party::Ours(&other).wait_for_best(&mined[100]);
+    let what = format!("{id} goes to a peer that came later");
+    wait_until(&what, AGREE_LIMIT, || Party::Ours(&other).pool_has(&id));
 }
 
 /// A btcd without a chain answers no question for headers, and does not say so; it announces what it mines afterwards.

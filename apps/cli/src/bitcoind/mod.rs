@@ -9,7 +9,7 @@ mod settings;
 
 use std::process::ExitCode;
 
-use chainwright_node::{Log, Shutdown, StartError};
+use chainwright_node::{Log, Shutdown, StartError, run_to_end};
 use chainwright_store::OpenError;
 
 use crate::error::{CliError, CliResult, EXIT_FAILED, EXIT_OK};
@@ -69,22 +69,25 @@ fn serve(settings: Settings) -> Result<(), String> {
     let cell = registry::cell(&settings.chain, &settings.overrides).map_err(shown)?;
     let runtime = crate::node::runtime().map_err(shown)?;
     let shutdown = Shutdown::new();
-    runtime.block_on(async {
+    run_to_end(runtime, async {
         shutdown.listen_to_signals().map_err(|error| format!("cannot listen to signals: {error}"))?;
         let node =
             cell.start(settings.node, shutdown.clone()).await.map_err(|error| in_core_words(&error))?;
         if let Some(address) = node.rpc().first() {
             discovery::announce(&settings.data, *address);
         }
-        if let Some(file) = &settings.pid_file {
+        // Only now is the folder ours: a file of another process must not be overwritten.
+        let pid_file = settings.pid_file.filter(|file| {
             let written = std::fs::write(file, format!("{}\n", std::process::id()));
-            written
-                .map_err(|error| format!("Unable to create the PID file '{}': {error}", file.display()))?;
-        }
+            if let Err(error) = &written {
+                shutdown.fail(format!("Unable to create the PID file '{}': {error}", file.display()));
+            }
+            written.is_ok()
+        });
         shutdown.requested().await;
         discovery::withdraw(&settings.data);
         let stopped = node.stop().await;
-        if let Some(file) = &settings.pid_file {
+        if let Some(file) = pid_file {
             let _ = std::fs::remove_file(file);
         }
         stopped

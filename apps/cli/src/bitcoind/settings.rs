@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use chainwright_node::{Log, PeerOptions};
+use chainwright_node::{Log, PeerOptions, make_private_folder};
 use chainwright_rpc::{AuthConfig, IpRange, ServerConfig};
 
 use super::options::{ConfigFile, Options};
@@ -51,7 +51,7 @@ impl Settings {
         }
         let (_, preset, folder) = network;
         let data = base.join(folder);
-        std::fs::create_dir_all(&data)
+        make_private_folder(&data)
             .map_err(|error| format!("Cannot create data directory {}: {error}", data.display()))?;
         let chain = spec::load(preset).map_err(|error| error.to_string())?;
         let log = open_log(&options, &data)?;
@@ -75,7 +75,7 @@ impl Settings {
 fn base_directory(options: &Options) -> Result<PathBuf, String> {
     let Some(path) = options.value("datadir").filter(|path| !path.is_empty()) else {
         let base = default_base();
-        std::fs::create_dir_all(&base)
+        make_private_folder(&base)
             .map_err(|error| format!("Cannot create data directory {}: {error}", base.display()))?;
         return Ok(base);
     };

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use chainwright_chain::{Block as _, BoxFuture, Header as _, Ledger};
 use chainwright_node::{
-    EngineRoom, Node, NodeOptions, NodeParts, PeerOptions, Shutdown, StartError, WallClock, open_chain,
+    EngineRoom, Node, NodeOptions, NodeParts, PeerOptions, Shutdown, StartError, WallClock,
+    make_private_folder, open_chain,
 };
 use chainwright_rpc::ServerConfig;
 
@@ -95,7 +96,7 @@ impl<L: Ledger> Assembly<L> {
             .enable_all()
             .build()
             .context(|| "cannot start threads".to_owned())?;
-        std::fs::create_dir_all(data).context(|| format!("cannot make {}", data.display()))?;
+        make_private_folder(data).context(|| format!("cannot make {}", data.display()))?;
         let mut options = NodeOptions::new(data);
         options.workers = threads.unwrap_or(options.workers);
         let parts = (Arc::clone(&self.ledger), Arc::clone(&self.consensus), self.identity.clone());

@@ -52,10 +52,16 @@ impl SpentOutputs {
                     TxOut { value, script_pubkey }
                 })
                 .collect();
-            if !known.contains(transaction.wtxid(), flags)
-                && let Ok(precomputed) = PrecomputedTransaction::new(transaction.clone(), spent)
-            {
-                batch.add(&Arc::new(precomputed), jobs);
+            if known.contains(transaction.wtxid(), flags) {
+                continue;
+            }
+            match PrecomputedTransaction::new(transaction.clone(), spent) {
+                Ok(precomputed) => batch.add(&Arc::new(precomputed), jobs),
+                Err(error) => {
+                    // Every input was looked up before, so this is a bug of ours; what cannot be checked must not pass.
+                    let detail = format!("{} cannot be checked: {error}", transaction.txid());
+                    jobs.push(move || Err(Reason::with("block-script-verify-flag-failed", detail)));
+                }
             }
         }
         batch.push(jobs);
@@ -110,4 +116,28 @@ pub(crate) fn failure(word: &str, error: ScriptError, transaction: &Transaction,
     let spent = transaction.inputs()[index].previous_output;
     let detail = format!("input {index} of {txid} (wtxid {wtxid}), spending {spent}");
     Reason::with(format!("{word} ({error})"), detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tx::{OutPoint, TransactionParts, TxIn, Witness};
+
+    #[test]
+    fn a_transaction_whose_spent_outputs_are_not_all_there_fails() {
+        let input = || TxIn {
+            previous_output: OutPoint { txid: crate::hash::Txid([1; 32]), index: 0 },
+            script_sig: Script::default(),
+            sequence: 0,
+            witness: Witness::default(),
+        };
+        let (inputs, outputs) = (vec![input(), input()], Vec::new());
+        let transaction = Transaction::new(TransactionParts { version: 2, inputs, outputs, lock_time: 0 });
+        let mut jobs = Jobs::default();
+        let mut spent = SpentOutputs::default();
+        spent.push(Amount(1), &[]);
+        spent.defer(&[transaction], Flags::default(), &ScriptCache::default(), &mut jobs);
+        let reason = jobs.run().expect_err("what cannot be checked does not pass");
+        assert_eq!(reason.code, "block-script-verify-flag-failed");
+    }
 }

@@ -13,6 +13,8 @@
 //!
 //! Start reading at [`Table`], then [`shard`], then [`index`].
 
+#[cfg(test)]
+mod collisions;
 mod compact;
 mod flush;
 mod index;

@@ -9,3 +9,4 @@ mod format;
 mod model;
 mod random;
 mod readers;
+mod window;

@@ -8,6 +8,12 @@
 
 pub mod config;
 pub mod execute;
+mod ledger;
 pub mod pool;
+pub mod rules;
+pub mod senders;
 pub mod state;
+pub mod trie;
 pub mod types;
+
+pub use ledger::Evm;

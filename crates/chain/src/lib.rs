@@ -14,6 +14,7 @@ mod handle;
 mod headers;
 mod jobs;
 mod ledger;
+mod past;
 mod pool;
 mod primitives;
 mod published;
@@ -32,6 +33,7 @@ pub use handle::{
 pub use headers::Headers;
 pub use jobs::{Inline, Job, Jobs, Task, Workers};
 pub use ledger::{Block, Executed, Header, Index, Ledger, NoIndex, Prepared, Transaction, View, Work};
+pub use past::PastError;
 pub use pool::{Admission, HeadChange, Pool, PoolContext};
 pub use primitives::{BlockId, CompactTarget, Epoch, Hash, Height, Timestamp, TxId, U256, Weight};
 pub use published::{Cursor, Event, EventBlock, Notice, Published};

@@ -468,11 +468,15 @@ impl Bench {
 
     /// All rows of the published head.
     pub fn state(&self) -> Vec<Option<Value>> {
-        let state = self.chain.published().head().state;
-        let slots = (0..=9).map(|slot| state.get(SLOTS, &[slot]).expect("memory does not fail"));
-        let names = state.range(NAMES, &[], None, 1000).expect("memory does not fail");
-        slots.chain(names.into_iter().flat_map(|(key, value)| [Some(key), Some(value)])).collect()
+        rows(&self.chain.published().head().state)
     }
+}
+
+/// All rows of a picture.
+pub fn rows(state: &StateView) -> Vec<Option<Value>> {
+    let slots = (0..=9).map(|slot| state.get(SLOTS, &[slot]).expect("memory does not fail"));
+    let names = state.range(NAMES, &[], None, 1000).expect("memory does not fail");
+    slots.chain(names.into_iter().flat_map(|(key, value)| [Some(key), Some(value)])).collect()
 }
 
 /// A block on a parent.

@@ -288,13 +288,20 @@ async fn drive<L: Ledger>(consensus: Arc<dyn Consensus<L>>, chain: ChainHandle<L
 
 /// Writes down every new head, drops old pool transactions from time to time, and stops at a height if asked to.
 async fn follow<L: Ledger>(chain: ChainHandle<L>, options: NodeOptions, shutdown: Shutdown) {
+    /// The driver looks after bodies somebody could not read whenever it hears anything.
+    const NUDGE: std::time::Duration = std::time::Duration::from_secs(5);
     const POOL_LOOK: std::time::Duration = std::time::Duration::from_mins(10);
     let mut notices = chain.published().subscribe();
     let mut look = tokio::time::interval(POOL_LOOK);
+    let mut nudge = tokio::time::interval(NUDGE);
     let mut written = None;
     loop {
         let notice = tokio::select! {
             notice = notices.next() => notice,
+            _ = nudge.tick() => {
+                drop(chain.import_headers(Vec::new()));
+                continue;
+            }
             _ = look.tick() => {
                 chain.expire_pool();
                 continue;

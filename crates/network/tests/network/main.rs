@@ -7,6 +7,7 @@ mod chains;
 mod frames;
 mod harness;
 mod hostile;
+mod patience;
 mod proofs;
 mod puppet;
 mod relay;

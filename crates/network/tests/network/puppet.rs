@@ -38,6 +38,13 @@ pub(crate) fn block(block: &TestBlock) -> Message {
     Message::Block(block.to_bytes().into())
 }
 
+pub(crate) fn decoded(bytes: &Bytes) -> Message {
+    let mut decoder = FrameDecoder::new(MAGIC, 1 << 20);
+    decoder.push(bytes);
+    let frame = decoder.next_frame().expect("outputs are good frames").expect("outputs are whole frames");
+    Message::decode(frame.command, frame.payload, header_length()).expect("outputs decode")
+}
+
 impl Puppet {
     /// Connects and shakes hands with relay ids.
     pub(crate) fn join(node: &mut Node, peer: u64, kind: ConnectionKind) -> Self {
@@ -63,15 +70,7 @@ impl Puppet {
         let (mine, others) = node.out.drain(..).partition(|(peer, _)| *peer == self.peer);
         node.out = others;
         let mine: std::collections::VecDeque<(PeerId, Bytes)> = mine;
-        mine.into_iter()
-            .map(|(_, bytes)| {
-                let mut decoder = FrameDecoder::new(MAGIC, 1 << 20);
-                decoder.push(&bytes);
-                let frame =
-                    decoder.next_frame().expect("outputs are good frames").expect("outputs are whole frames");
-                Message::decode(frame.command, frame.payload, header_length()).expect("outputs decode")
-            })
-            .collect()
+        mine.iter().map(|(_, bytes)| decoded(bytes)).collect()
     }
 
     /// Ids of blocks the node has asked this peer for.

@@ -126,6 +126,9 @@ pub(crate) struct NodeArgs {
     /// waits for the seal].
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) block_time: Option<std::time::Duration>,
+    /// Memory for rows that are not on disk yet, in MiB [default: 128].
+    #[arg(long, value_name = "MIB", value_parser = parse_cache)]
+    pub(crate) cache_mib: Option<usize>,
     /// Print the log to standard output as well.
     #[arg(long)]
     pub(crate) print_log: bool,
@@ -212,6 +215,9 @@ pub(crate) struct ImportArgs {
     /// Threads for checking [default: one per core].
     #[arg(long)]
     pub(crate) threads: Option<usize>,
+    /// Memory for rows that are not on disk yet, in MiB [default: 128].
+    #[arg(long, value_name = "MIB", value_parser = parse_cache)]
+    pub(crate) cache_mib: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -245,6 +251,14 @@ pub(crate) enum KeyCommand {
         /// Print the secrets to standard output.
         #[arg(long)]
         show_secret: bool,
+    },
+    /// Print the public key of a sealing key, as `solo.key` of a chain file wants it.
+    Seal {
+        /// A file with 64 hexadecimal digits, such as `sealing.key` of `chainwright dev`.
+        file: PathBuf,
+        /// Make the key first: the file must not exist, and only you can read it.
+        #[arg(long)]
+        new: bool,
     },
     /// Print an address of a wallet.
     Address {
@@ -292,6 +306,15 @@ pub(crate) fn parse_duration(text: &str) -> Result<std::time::Duration, String> 
     Ok(std::time::Duration::from_secs_f64(seconds))
 }
 
+/// Bytes of a number of MiB, which may have decimals.
+pub(crate) fn parse_cache(text: &str) -> Result<usize, String> {
+    let mib: f64 = text.parse().map_err(|_| format!("`{text}` is no number of MiB"))?;
+    if !(0.01..=1_048_576.0).contains(&mib) {
+        return Err("the cache must have between 0.01 and 1048576 MiB".to_owned());
+    }
+    Ok((mib * 1_048_576.0) as usize)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,6 +323,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn caches_have_a_size() {
+        assert_eq!(parse_cache("450"), Ok(450 << 20));
+        assert_eq!(parse_cache("0.0625"), Ok(64 << 10));
+        for text in ["", "0", "-1", "NaN", "inf", "1e9", "4GB"] {
+            assert!(parse_cache(text).is_err(), "{text}");
+        }
     }
 
     #[test]

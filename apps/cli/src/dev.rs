@@ -16,14 +16,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use chainwright_node::{Log, PeerOptions, Shutdown, StartError, make_private_folder, run_to_end};
+use chainwright_node::{Log, PeerOptions, Shutdown, StartError, run_to_end};
 use chainwright_store::OpenError;
 use serde_json::json;
 
 use crate::args::DevArgs;
 use crate::error::{CliError, CliResult, Context as _};
 use crate::import::default_data;
-use crate::node::{LOOPBACK, read_sealing_key, rpc_server, runtime};
+use crate::node::{LOOPBACK, make_data_folder, make_sealing_key, read_sealing_key, rpc_server, runtime};
 use crate::registry::{self, NodeSettings, Overrides, Producer, RunningNode, with_hint};
 use crate::rpc_client::{Login, Rpc};
 use crate::spec::{self, ChainFile, Engine, LedgerKind};
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &DevArgs, is_json: bool) -> CliResult<()> {
         )));
     };
     let data = args.datadir.clone().unwrap_or_else(|| default_data(&file.name));
-    make_private_folder(&data).context(|| format!("cannot make {}", data.display()))?;
+    make_data_folder(&data)?;
     let block_time = args.block_time.unwrap_or_else(|| Duration::from_secs_f64(dev.block_time_seconds));
     let wallet = match file.ledger {
         LedgerKind::Utxo => Some(LocalWallet::open_or_create(&data.join(DEV_WALLET), &file)?),
@@ -161,7 +161,7 @@ impl Network {
 
     /// Every node connects to those before it.
     fn settings(&self, data: &Path, listen: SocketAddr, rpc: SocketAddr) -> CliResult<NodeSettings> {
-        make_private_folder(data).context(|| format!("cannot make {}", data.display()))?;
+        make_data_folder(data)?;
         let peers = PeerOptions {
             listen: vec![listen],
             // An empty name is nobody: the first node waits for the others.
@@ -187,16 +187,7 @@ impl Network {
         if path.exists() {
             return read_sealing_key(&path).map(Some);
         }
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret).context(|| "the system gives no randomness".to_owned())?;
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut out = options.open(&path).context(|| format!("cannot write {}", path.display()))?;
-        std::io::Write::write_all(&mut out, spec::encode_hex(&secret).as_bytes())
-            .context(|| format!("cannot write {}", path.display()))?;
-        Ok(Some(secret))
+        make_sealing_key(&path).map(Some)
     }
 
     /// Says where everything is.

@@ -3,7 +3,7 @@
 //! A node writes `rpc.address` beside its `.cookie` when its RPC server listens and removes it when it stops. A file that
 //! was left behind by a killed node is recognised because nobody answers.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,6 +50,10 @@ pub(crate) fn find(args: &RpcArgs) -> CliResult<Rpc> {
         (Some(user), _, _) => Login::Password(user.clone()),
         (None, Some(file), _) => Login::Cookie(file.clone()),
         (None, None, Some((_, folder))) => Login::Cookie(folder.join(COOKIE_FILE)),
+        (None, None, None) if !listens(&address) => {
+            return Err(CliError::no_answer(format!("nothing listens at {address}"))
+                .hint("is the node running? `chainwright node` prints where its RPC server listens"));
+        }
         (None, None, None) => {
             return Err(CliError::failed(format!("there is no login for {address}"))
                 .hint("name the node's .cookie with --cookie FILE, or give --user NAME:PASSWORD"));
@@ -79,6 +83,11 @@ fn nodes(folder: &Path, depth: usize) -> Vec<(SocketAddr, PathBuf)> {
         found.extend(folders.iter().flat_map(|folder| nodes(folder, depth - 1)));
     }
     found
+}
+
+/// Whether anybody listens at `host:port`.
+fn listens(address: &str) -> bool {
+    address.to_socket_addrs().is_ok_and(|mut addresses| addresses.any(is_alive))
 }
 
 fn is_alive(address: SocketAddr) -> bool {

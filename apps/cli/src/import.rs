@@ -87,7 +87,8 @@ pub(crate) fn import(args: &ImportArgs, is_json: bool) -> CliResult<()> {
     let meter = Meter::default();
     let sizes = args.files.iter().map(|path| std::fs::metadata(path).map(|metadata| metadata.len()).ok());
     let mut progress = Progress::new(sizes.sum(), Meter::clone(&meter), is_json);
-    let report = Report { files: args.files.clone(), meter, threads: args.threads };
+    let report =
+        Report { files: args.files.clone(), meter, threads: args.threads, cache_bytes: args.cache_mib };
     let started = Instant::now();
     let imported = cell.import(&data, report, &mut progress);
     progress.finish();

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &NodeArgs, is_json: bool) -> CliResult<()> {
     }
     let cell = registry::cell(&file, &overrides)?;
     let data = args.datadir.clone().unwrap_or_else(|| default_data(&file.name).join(NODE_FOLDER));
-    make_private_folder(&data).context(|| format!("cannot make {}", data.display()))?;
+    make_data_folder(&data)?;
     let listen = match (args.no_listen, args.listen.is_empty()) {
         (true, _) => Vec::new(),
         (false, true) => vec![SocketAddr::new(LOOPBACK, file.network.port)],
@@ -67,6 +67,7 @@ pub(crate) fn run(args: &NodeArgs, is_json: bool) -> CliResult<()> {
     let rpc = rpc_server_of(args, &data, file.network.rpc_port);
     let mut settings = NodeSettings::new(data.clone(), peers, Some(rpc));
     settings.connections_max = args.max_connections;
+    settings.options.store.window_bytes = args.cache_mib.unwrap_or(settings.options.store.window_bytes);
     settings.options.workers = args.threads.unwrap_or(settings.options.workers);
     settings.options.log = Log::open(&data.join("debug.log"), args.print_log, false)
         .context(|| format!("cannot write the log in {}", data.display()))?;
@@ -95,6 +96,38 @@ pub(crate) fn read_sealing_key(path: &Path) -> CliResult<[u8; 32]> {
     spec::decode_hex(text.trim()).and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
         CliError::usage(format!("{} holds no sealing key", path.display()))
             .hint("it is 64 hexadecimal digits, such as `chainwright dev` writes to sealing.key")
+    })
+}
+
+/// Makes a sealing key in a new file that only its owner can read.
+///
+/// # Errors
+/// When the file exists or cannot be written.
+pub(crate) fn make_sealing_key(path: &Path) -> CliResult<[u8; 32]> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).context(|| "the system gives no randomness".to_owned())?;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(path).and_then(|mut file| {
+        std::io::Write::write_all(&mut file, format!("{}\n", spec::encode_hex(&secret)).as_bytes())
+    });
+    written.map_err(|error| {
+        CliError::failed(format!("cannot write {}: {error}", path.display()))
+            .hint("choose a file that does not exist")
+    })?;
+    Ok(secret)
+}
+
+/// Makes a data directory, for its owner alone, unless it is there.
+///
+/// # Errors
+/// When it cannot be.
+pub(crate) fn make_data_folder(data: &Path) -> CliResult<()> {
+    make_private_folder(data).map_err(|error| {
+        CliError::failed(format!("cannot make {}: {error}", data.display()))
+            .hint("name a folder in which you may write with --datadir DIR")
     })
 }
 

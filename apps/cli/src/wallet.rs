@@ -19,7 +19,9 @@ pub(crate) use local::LocalWallet;
 use crate::args::{KeyCommand, PayArgs};
 use crate::discovery;
 use crate::error::{CliError, CliResult};
+use crate::node::{make_sealing_key, read_sealing_key};
 use crate::{print, spec, talk};
+use chainwright_solo::SealingKey;
 use descriptors::WalletFile;
 
 /// The name of the wallet that `dev` makes, in the network's folder.
@@ -28,6 +30,20 @@ pub(crate) const DEV_WALLET: &str = "wallet.json";
 pub(crate) fn key(command: KeyCommand, is_json: bool) -> CliResult<()> {
     match command {
         KeyCommand::New { chain, out, show_secret } => new_key(&chain, out.as_deref(), show_secret, is_json),
+        KeyCommand::Seal { file, new } => {
+            let secret = if new { make_sealing_key(&file)? } else { read_sealing_key(&file)? };
+            if new {
+                talk(format!(
+                    "wrote {}; whoever reads it can seal blocks, nobody can restore it",
+                    file.display()
+                ));
+            }
+            let key = SealingKey::from_bytes(secret)
+                .map_err(|error| CliError::usage(format!("{}: {error}", file.display())))?;
+            let public = spec::encode_hex(&key.verifying_key().to_bytes());
+            print(if is_json { json!({ "public_key": public }).to_string() } else { public });
+            Ok(())
+        }
         KeyCommand::Address { wallet, index } => {
             let wallet = LocalWallet::open(&wallet)?;
             let address = wallet.address(index);

@@ -40,7 +40,7 @@ const OPTIONS: &[(&str, Kind)] = &[
     ("daemon", Refused("run it in the background with your service manager, or with `&`")),
     ("daemonwait", Refused("run it in the background with your service manager, or with `&`")),
     ("datadir", Used),
-    ("dbcache", Nothing),
+    ("dbcache", Used),
     ("debug", Used),
     ("debugexclude", Nothing),
     ("debuglogfile", Used),
@@ -87,10 +87,10 @@ const OPTIONS: &[(&str, Kind)] = &[
     ("rpcdoc", Nothing),
     ("rpcpassword", Used),
     ("rpcport", Used),
-    ("rpcservertimeout", Nothing),
-    ("rpcthreads", Nothing),
+    ("rpcservertimeout", Used),
+    ("rpcthreads", Used),
     ("rpcuser", Used),
-    ("rpcworkqueue", Nothing),
+    ("rpcworkqueue", Used),
     ("seednode", Used),
     ("server", Used),
     ("settings", Nothing),
@@ -277,6 +277,7 @@ impl ConfigFile {
         let mut section = String::new();
         for (number, line) in text.lines().enumerate() {
             let number = number + 1;
+            let has_remark = line.contains('#');
             let line = line.split('#').next().unwrap_or_default().trim();
             if line.is_empty() {
                 continue;
@@ -298,6 +299,11 @@ impl ConfigFile {
                 return Err(parse_error(number, line));
             };
             let (key, value) = (key.trim(), value.trim());
+            if has_remark && key.contains("rpcpassword") {
+                return Err(format!(
+                    "parse error on line {number}, using # in rpcpassword can be ambiguous and should be avoided"
+                ));
+            }
             // `regtest.port=1` is the same as `port=1` in [regtest].
             let (place, key) = match key.split_once('.') {
                 Some((place, key)) => (place.to_owned(), key),
@@ -397,5 +403,9 @@ mod tests {
             "parse error on line 2: nonsense, if you intended to specify a negated option, use nonsense=1 instead"
         );
         assert!(error("-server=1").contains("must be specified without leading -"));
+        let ambiguous =
+            "parse error on line 2, using # in rpcpassword can be ambiguous and should be avoided";
+        assert_eq!(error("rpcuser=a # me\nrpcpassword=b#c\n"), ambiguous);
+        assert_eq!(error("\nregtest.rpcpassword=b #c\n"), ambiguous);
     }
 }

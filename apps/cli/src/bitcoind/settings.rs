@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chainwright_node::{Log, PeerOptions, make_private_folder};
 use chainwright_rpc::{AuthConfig, IpRange, ServerConfig};
@@ -63,6 +64,7 @@ impl Settings {
         node.options.keeps_pool = options.flag("persistmempool", true);
         node.options.network_active = options.flag("networkactive", true);
         node.options.stop_at_height = options.number("stopatheight")?.unwrap_or(0);
+        node.options.store.window_bytes = cache_bytes(&options, node.options.store.window_bytes)?;
         node.options.mock_time = options.number("mocktime")?.filter(|time: &u64| *time > 0);
         let pid = options.value("pid").unwrap_or("bitcoind.pid");
         let pid_file = (!options.is_off("pid")).then(|| data.join(pid));
@@ -208,7 +210,26 @@ fn rpc(options: &Options, chain: &ChainFile, data: &Path) -> Result<Option<Serve
         user_password: password.map(|password| (user.to_owned(), password.to_owned())),
         rpcauth: options.values("rpcauth"),
     };
-    Ok(Some(ServerConfig { bind, allow: ranges, auth, ..ServerConfig::default() }))
+    let default = ServerConfig::default();
+    let seconds = options.number("rpcservertimeout")?.map(Duration::from_secs);
+    Ok(Some(ServerConfig {
+        bind,
+        allow: ranges,
+        auth,
+        // As Bitcoin Core: at least one of each.
+        threads: options.number("rpcthreads")?.unwrap_or(default.threads).max(1),
+        queue_depth: options.number("rpcworkqueue")?.unwrap_or(default.queue_depth).max(1),
+        request_timeout: seconds.unwrap_or(default.request_timeout),
+        ..default
+    }))
+}
+
+/// Memory for rows that are not on disk yet (Bitcoin Core `-dbcache`, in MiB, at least 4).
+fn cache_bytes(options: &Options, default: usize) -> Result<usize, String> {
+    const MIB_MIN: i64 = 4;
+    const MIB_MAX: i64 = 1 << 20;
+    let mib = options.number::<i64>("dbcache")?;
+    Ok(mib.map_or(default, |mib| (mib.clamp(MIB_MIN, MIB_MAX) as usize) << 20))
 }
 
 /// Threads for checking: 0 is one per core, a negative number leaves as many cores free.
@@ -236,4 +257,26 @@ fn overrides(options: &Options) -> Result<Overrides, String> {
         agent_comments: options.values("uacomment"),
         ..Overrides::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(flags: &[&str]) -> Options {
+        Options::parse(flags.iter().map(|flag| (*flag).to_owned())).unwrap()
+    }
+
+    #[test]
+    fn limits_of_the_server_and_the_cache_are_taken() {
+        let chain = spec::load("bitcoin-regtest").unwrap();
+        let server = |flags: &[&str]| rpc(&options(flags), &chain, Path::new("data")).map(Option::unwrap);
+        let given = server(&["-rpcthreads=3", "-rpcworkqueue=5", "-rpcservertimeout=7"]).unwrap();
+        assert_eq!((given.threads, given.queue_depth, given.request_timeout.as_secs()), (3, 5, 7));
+        let least = server(&["-rpcthreads=0", "-rpcworkqueue=0"]).unwrap();
+        assert_eq!((least.threads, least.queue_depth), (1, 1));
+        assert_eq!(server(&["-rpcthreads=many"]).unwrap_err(), "Invalid value for -rpcthreads: 'many'");
+        let cache = |flags: &[&str]| cache_bytes(&options(flags), 9).unwrap() >> 20;
+        assert_eq!((cache(&["-dbcache=450"]), cache(&["-dbcache=-1"]), cache(&[])), (450, 4, 0));
+    }
 }

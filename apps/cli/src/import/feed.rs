@@ -32,6 +32,8 @@ pub(crate) struct Report {
     pub(crate) files: Vec<PathBuf>,
     pub(crate) meter: Meter,
     pub(crate) threads: Option<usize>,
+    /// Bytes of rows that are not on disk yet.
+    pub(crate) cache_bytes: Option<usize>,
 }
 
 /// What was imported.

@@ -11,10 +11,11 @@ use chainwright_node::MakeDialects;
 use chainwright_pow::{Miner, Pow};
 use chainwright_solo::{Sealing, SealingKey, Solo, VerifyingKey};
 use chainwright_store::Identity;
+use chainwright_utxo::hash::sha256;
 
 use super::{Assume, Overrides};
 use crate::error::{CliError, CliResult};
-use crate::spec::{ChainFile, FirstBlock, block_id};
+use crate::spec::{self, ChainFile, FirstBlock, block_id};
 
 /// The user agent's own part (BIP-0014).
 const AGENT: &str = concat!("Chainwright:", env!("CARGO_PKG_VERSION"));
@@ -30,14 +31,35 @@ pub(crate) struct Assembly<L: Ledger> {
     pub(crate) wants_headers_first: bool,
 }
 
-/// Whose data a store holds: the first block tells chains of one cell apart.
-pub(super) fn identity<L: Ledger>(ledger: &L, consensus: &dyn Consensus<L>) -> Identity {
+/// Whose data a store holds: the first block and the rules tell chains of one cell apart, the sealing key included.
+pub(super) fn identity<L: Ledger>(
+    file: &ChainFile,
+    overrides: &Overrides,
+    ledger: &L,
+    consensus: &dyn Consensus<L>,
+) -> Identity {
+    let genesis = L::show_id(&ledger.genesis().0.header().id().0);
+    let key = sealing_key(file, overrides).ok().flatten().map(|key| spec::encode_hex(&key.to_bytes()));
+    let rules = sha256(format!("{}{}", file.rules, key.unwrap_or_default()).as_bytes());
     Identity {
         ledger: L::NAME.to_owned(),
         engine: consensus.name().to_owned(),
-        chain: L::show_id(&ledger.genesis().0.header().id().0),
+        chain: format!("{genesis} with rules {}", spec::encode_hex(&rules[..8])),
         tables: ledger.tables(),
     }
+}
+
+/// The public key that seals a chain: the file's, or that of the operator's secret.
+///
+/// # Errors
+/// When one of them is no key.
+fn sealing_key(file: &ChainFile, overrides: &Overrides) -> CliResult<Option<VerifyingKey>> {
+    let wrong = |error: chainwright_solo::KeyError| CliError::usage(format!("solo: {error}"));
+    if let Some(key) = file.solo.as_ref().and_then(|section| section.key) {
+        return VerifyingKey::from_bytes(key.0).map(Some).map_err(wrong);
+    }
+    let secret = overrides.sealing_secret.map(|secret| SealingKey::from_bytes(secret).map_err(wrong));
+    Ok(secret.transpose()?.map(|secret| secret.verifying_key()))
 }
 
 /// The wire of a chain, with what the operator says about it.
@@ -100,21 +122,23 @@ pub(super) fn solo_engine<L: Ledger>(
     overrides: &Overrides,
     payee: Vec<u8>,
 ) -> CliResult<Solo> {
-    let section = file.solo.as_ref().ok_or_else(|| CliError::usage("section [solo] is missing"))?;
+    if file.solo.is_none() {
+        return Err(CliError::usage("section [solo] is missing"));
+    }
     let genesis = ledger.genesis().0.header().id();
     let wrong = |error: chainwright_solo::KeyError| CliError::usage(format!("solo: {error}"));
     let secret =
         overrides.sealing_secret.map(|secret| SealingKey::from_bytes(secret).map_err(wrong)).transpose()?;
-    let named = section.key.map(|key| VerifyingKey::from_bytes(key.0).map_err(wrong)).transpose()?;
-    let key = named.or_else(|| secret.as_ref().map(SealingKey::verifying_key)).ok_or_else(|| {
+    let key = sealing_key(file, overrides)?.ok_or_else(|| {
         CliError::usage(format!("chain {} names no key that seals its blocks", file.name))
-            .hint("`chainwright dev` makes one; for a chain of your own, set solo.key to the public key, or give --sealing-key FILE")
+            .hint("`chainwright dev` makes one; for a chain of your own, set solo.key to the public key (`chainwright key seal FILE` prints it), or give --sealing-key FILE")
     })?;
     let (Some(secret), Some(producer)) = (secret, &overrides.producer) else {
         return Ok(Solo::follower(genesis, key));
     };
     if secret.verifying_key().to_bytes() != key.to_bytes() {
-        return Err(CliError::usage("the sealing key is not the one the chain file names"));
+        return Err(CliError::usage("the sealing key is not the one the chain file names")
+            .hint("`chainwright key seal FILE` prints the public key of a sealing key"));
     }
     let sealing = producer.pace.map_or(Sealing::OnTransaction, Sealing::Interval);
     Ok(Solo::sealer(genesis, secret, sealing, payee))

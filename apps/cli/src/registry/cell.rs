@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use chainwright_chain::{Block as _, BoxFuture, Header as _, Ledger};
 use chainwright_node::{
-    EngineRoom, Node, NodeOptions, NodeParts, PeerOptions, Shutdown, StartError, WallClock,
-    make_private_folder, open_chain,
+    EngineRoom, Node, NodeOptions, NodeParts, PeerOptions, Shutdown, StartError, WallClock, open_chain,
 };
 use chainwright_rpc::ServerConfig;
 
 use super::Assembly;
 use crate::error::{CliError, CliResult, Context as _};
 use crate::import::{Exported, Imported, Progress, Report, export_blocks, import_blocks, import_headers};
+use crate::node::make_data_folder;
 
 /// What the operator says about one node.
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ impl<L: Ledger> Assembly<L> {
     fn open_offline(
         &self,
         data: &Path,
-        threads: Option<usize>,
+        (threads, cache_bytes): (Option<usize>, Option<usize>),
         shutdown: &Shutdown,
     ) -> CliResult<(EngineRoom<L>, tokio::runtime::Runtime)> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -96,9 +96,10 @@ impl<L: Ledger> Assembly<L> {
             .enable_all()
             .build()
             .context(|| "cannot start threads".to_owned())?;
-        make_private_folder(data).context(|| format!("cannot make {}", data.display()))?;
+        make_data_folder(data)?;
         let mut options = NodeOptions::new(data);
         options.workers = threads.unwrap_or(options.workers);
+        options.store.window_bytes = cache_bytes.unwrap_or(options.store.window_bytes);
         let parts = (Arc::clone(&self.ledger), Arc::clone(&self.consensus), self.identity.clone());
         let clock = Arc::new(WallClock::new(runtime.handle().clone()));
         let room = open_chain(parts, &options, clock, shutdown).map_err(|error| with_hint(&error))?;
@@ -121,7 +122,8 @@ impl<L: Ledger> Cell for Assembly<L> {
 
     fn import(self: Box<Self>, data: &Path, report: Report, progress: &mut Progress) -> CliResult<Imported> {
         let shutdown = Shutdown::new();
-        let (mut room, _runtime) = self.open_offline(data, report.threads, &shutdown)?;
+        let (mut room, _runtime) =
+            self.open_offline(data, (report.threads, report.cache_bytes), &shutdown)?;
         let magic = self.parameters.magic;
         if self.wants_headers_first {
             import_headers(room.chain(), magic, &report.files)?;
@@ -135,7 +137,7 @@ impl<L: Ledger> Cell for Assembly<L> {
     }
 
     fn export(self: Box<Self>, data: &Path, file: &Path, heights: (u32, Option<u32>)) -> CliResult<Exported> {
-        let (mut room, _runtime) = self.open_offline(data, Some(1), &Shutdown::new())?;
+        let (mut room, _runtime) = self.open_offline(data, (Some(1), None), &Shutdown::new())?;
         let exported = export_blocks(room.chain(), self.parameters.magic, file, heights);
         room.stop();
         exported

@@ -57,7 +57,7 @@ fn assemble(
     let mut parameters = wire(file, overrides);
     parameters.header_length = Some(HEADER_LENGTH);
     parameters.minimum_weight = minimum_weight;
-    let identity = identity(&ledger, &*consensus);
+    let identity = identity(file, overrides, &ledger, &*consensus);
     Assembly {
         ledger: Arc::new(ledger),
         consensus,

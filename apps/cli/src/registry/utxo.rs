@@ -83,7 +83,7 @@ fn assemble(
     wire.header_length = Some(HEADER_LENGTH);
     wire.hooks = hooks();
     let ledger = Utxo::new(parameters);
-    let identity = identity(&ledger, &*consensus);
+    let identity = identity(file, overrides, &ledger, &*consensus);
     Assembly {
         ledger: Arc::new(ledger),
         dialects: dialects(Arc::clone(&consensus), interval, payee),

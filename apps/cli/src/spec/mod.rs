@@ -8,6 +8,7 @@
 
 mod hex;
 mod pow;
+mod rules;
 mod utxo;
 
 use std::path::Path;
@@ -69,6 +70,9 @@ pub(crate) struct ChainFile {
     pub(crate) solo: Option<SoloSection>,
     pub(crate) utxo: Option<UtxoSection>,
     pub(crate) names: Option<NamesSection>,
+    /// Everything in the file that decides which blocks are valid, in one order.
+    #[serde(skip)]
+    pub(crate) rules: String,
 }
 
 /// How nodes of the chain find and recognise each other.
@@ -129,8 +133,14 @@ pub(crate) fn read(name_or_path: &str) -> CliResult<(String, String)> {
         ))
         .hint(format!("presets are {}; `chainwright spec list` explains them", names())));
     }
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| CliError::usage(format!("cannot read {name_or_path}: {error}")))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let message = CliError::usage(format!("cannot read {name_or_path}: {error}"));
+        match error.kind() {
+            std::io::ErrorKind::InvalidData => message
+                .hint("a chain file is text in UTF-8; `chainwright spec print bitcoin-regtest` shows one"),
+            _ => message.hint("is the file yours to read?"),
+        }
+    })?;
     Ok((text, name_or_path.to_owned()))
 }
 
@@ -139,12 +149,13 @@ pub(crate) fn read(name_or_path: &str) -> CliResult<(String, String)> {
 /// # Errors
 /// When the text makes no sense; the message names line and key.
 pub(crate) fn parse(text: &str, source: &str) -> CliResult<ChainFile> {
-    let file: ChainFile = toml::from_str(text).map_err(|error| {
+    let mut file: ChainFile = toml::from_str(text).map_err(|error| {
         // The error shows the line and marks the place.
         CliError::usage(format!("{source} is no chain file: {}", error.to_string().trim_end()))
             .hint("`chainwright spec print bitcoin-regtest` shows a complete one to start from")
     })?;
     file.check_sections(source)?;
+    file.rules = rules::of(text);
     Ok(file)
 }
 

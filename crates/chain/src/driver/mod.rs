@@ -12,7 +12,8 @@
 //! - the rows and the journal only ever hold what is published; what is merely executed lives in layers above them, so
 //!   a block that fails costs nothing but its layer;
 //! - the journal is written before the rows move, and the pool is told before the head is published;
-//! - a [`Fault`] changes no status: the work is tried again with the next message.
+//! - a [`Fault`] changes no status: the work is tried again with the next message. Only a stored body that cannot be read any
+//!   more is as if it had not come.
 //!
 //! Single-threaded: whoever owns the driver feeds it [`Message`]s, one at a time. Start reading at [`Driver::handle`],
 //! then `pipeline.rs`.

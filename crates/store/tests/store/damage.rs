@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chainwright_chain::Store;
+use chainwright_chain::{Height, Store};
 use chainwright_store::{Disk, OpenError, SimulatedDisk};
 
 use crate::model::{COINS, Model, NAMES, Random, body_of, check, open, take};
@@ -100,6 +100,31 @@ fn a_flipped_byte_is_noticed() {
     assert_eq!(tried["SYNCED"].0, 0);
     let (refused, flips) = tried["values"];
     assert!(refused * 3 > flips, "values: {refused} of {flips} refused");
+}
+
+#[test]
+fn another_copy_takes_the_place_of_a_damaged_block() {
+    let (disk, model) = build();
+    let (id, _) = model.made.iter().next().expect("blocks were made");
+    let body = body_of(*id);
+    let found = disk.list().expect("lists").into_iter().find_map(|name| {
+        let bytes = disk.bytes(&name).filter(|_| name.starts_with("blocks-"))?;
+        Some((bytes.windows(body.len()).position(|window| window == body)?, name))
+    });
+    let (at, name) = found.expect("the block is in a file");
+    disk.flip(&name, at + body.len() / 2, 4);
+    let mut store = open(disk.clone()).expect("opens");
+    assert!(store.bodies().body(id).is_err());
+    store.put_body(*id, Height(1), &body).expect("there is space");
+    assert!(store.bodies().body(id).is_err(), "what is stored is not written again");
+    store.forget_body(id).expect("a store can forget");
+    assert!(!store.bodies().has_body(id));
+    store.put_body(*id, Height(1), &body).expect("there is space");
+    for _ in 0..2 {
+        assert_eq!(store.bodies().body(id).expect("is healed").as_deref(), Some(&body[..]));
+        drop(store);
+        store = open(disk.kill()).expect("opens");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use chainwright_chain::{Attributes, BlockId, Imported, Reject, Reply};
+use chainwright_chain::{Attributes, BlockId, Fault, Imported, Reject, Reply};
 use chainwright_utxo::Utxo;
 use chainwright_utxo::address::Destination;
 use chainwright_utxo::block::Block;
@@ -139,7 +139,7 @@ impl BitcoinNode {
             tries_left -= if is_sealed { i64::from(block.header.nonce) } else { tried.get() };
             if is_sealed && tries_left > 0 {
                 let hash = block.hash();
-                accepted(self.chain.import_built(block, candidate.executed))?;
+                self.accepted(self.chain.import_built(block, candidate.executed))?;
                 hashes.push(Value::from(hash.to_string()));
             }
         }
@@ -160,6 +160,26 @@ impl BitcoinNode {
         })
     }
 
+    /// Waits until a block of our own has been taken. Beyond Bitcoin Core's words a failure of the node's own says what failed: a full
+    /// disk must not look like a bad block.
+    fn accepted(&self, import: Reply<Result<Imported, Reject>>) -> Result<(), RpcError> {
+        const REFUSED: &str = "ProcessNewBlock, block not accepted";
+        let failed = |fault: Fault| {
+            // Once the chain has stopped no answer says why; the chain does.
+            let fault = self.published().fault().unwrap_or(fault);
+            RpcError::new(code::INTERNAL_ERROR, format!("{REFUSED}: {fault}"))
+        };
+        match import.wait().map_err(failed)? {
+            // It is built on the head: where blocks have a weight it leads.
+            Ok(Imported::Stored) => {
+                Err(RpcError::misc("blocks of this chain are made by its engine, not by request"))
+            }
+            Ok(Imported::Valid | Imported::Known) => Ok(()),
+            Err(Reject::Fault(fault)) => Err(failed(fault)),
+            Err(_) => Err(RpcError::new(code::INTERNAL_ERROR, REFUSED)),
+        }
+    }
+
     /// A block of exactly these transactions on the tip, unsealed.
     fn block_of(&self, payee: &Script, transactions: Vec<Transaction>) -> Result<Block, RpcError> {
         let head = self.published().head();
@@ -174,18 +194,6 @@ impl BitcoinNode {
         }
         block.header.merkle_root = block.merkle_root().root;
         Ok(block)
-    }
-}
-
-/// Waits until a block of our own has been taken.
-fn accepted(import: Reply<Result<Imported, Reject>>) -> Result<(), RpcError> {
-    match import.wait()? {
-        // It is built on the head: where blocks have a weight it leads.
-        Ok(Imported::Stored) => {
-            Err(RpcError::misc("blocks of this chain are made by its engine, not by request"))
-        }
-        Ok(Imported::Valid | Imported::Known) => Ok(()),
-        Err(_) => Err(RpcError::new(code::INTERNAL_ERROR, "ProcessNewBlock, block not accepted")),
     }
 }
 
@@ -219,7 +227,7 @@ fn generate_block(node: &BitcoinNode, call: &Call) -> Answer {
     let mut object = Object::new();
     put(&mut object, [("hash", block.hash().to_string().into())]);
     if submit {
-        accepted(node.chain.import(block))?;
+        node.accepted(node.chain.import(block))?;
     } else {
         put(&mut object, [("hex", block.encode().to_lower_hex_string().into())]);
     }

@@ -82,6 +82,19 @@ impl<'c, I> Executor<'c, I> {
         self.machine
     }
 
+    /// The same block with another inspector.
+    #[must_use]
+    pub fn with_inspector<J>(self, inspector: J) -> Executor<'c, J> {
+        let Self { config, fork, header, machine, receipts, gas_used, blob_gas_used, root } = self;
+        let machine = machine.with_inspector(inspector);
+        Executor { config, fork, header, machine, receipts, gas_used, blob_gas_used, root }
+    }
+
+    /// The rules of the block.
+    pub fn fork(&self) -> Fork {
+        self.fork
+    }
+
     /// Receipts of the transactions so far.
     pub fn receipts(&self) -> &[EvmReceipt] {
         &self.receipts
@@ -90,6 +103,11 @@ impl<'c, I> Executor<'c, I> {
     /// Gas used so far.
     pub fn gas_used(&self) -> u64 {
         self.gas_used
+    }
+
+    /// Gas that transactions may still ask for.
+    pub fn gas_left(&self) -> u64 {
+        self.header.gas_limit.saturating_sub(self.gas_used)
     }
 
     /// Blob gas used so far.
@@ -133,7 +151,7 @@ impl<'c, I> Executor<'c, I> {
     /// # Errors
     /// [`TransactionError::GasLimitReached`].
     pub fn check_gas(&self, tx: &EvmTx) -> Result<(), TransactionError> {
-        let (wanted, left) = (tx.gas_limit(), self.header.gas_limit.saturating_sub(self.gas_used));
+        let (wanted, left) = (tx.gas_limit(), self.gas_left());
         if wanted > left { Err(TransactionError::GasLimitReached { wanted, left }) } else { Ok(()) }
     }
 

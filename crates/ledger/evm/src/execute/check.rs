@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use alloy_consensus::Header;
+use alloy_primitives::{Address, B256};
 use alloy_trie::root::ordered_trie_root_with_encoder;
 use chainwright_chain::{Delta, Jobs, Reason, Reject};
 
@@ -12,7 +13,8 @@ use crate::config::{ChainConfig, Fork};
 use crate::state::Overlay;
 use crate::types::{EvmBlock, EvmReceipt, EvmReceipts};
 
-/// Executes a block on its parent's state. Bloom and root of the receipts are compared in a deferred check.
+/// Executes a block on its parent's state, given who signed its transactions. Bloom and root of the receipts are compared
+/// in a deferred check.
 ///
 /// # Errors
 /// [`Reject::Invalid`] with a code that begins with `execution-`, or [`Reject::Fault`].
@@ -20,20 +22,17 @@ pub fn execute_block(
     config: &ChainConfig,
     overlay: Overlay,
     block: &EvmBlock,
+    senders: &[Address],
     jobs: &mut Jobs,
 ) -> Result<(Delta, Arc<EvmReceipts>), Reject> {
     let header = &block.header;
     let mut executor = Executor::new(config, header, overlay)?;
     executor.begin()?;
-    for (index, tx) in block.transactions.iter().enumerate() {
-        let detail =
-            |why: &dyn core::fmt::Display| format!("could not apply tx {index} [{}]: {why}", tx.hash());
-        let sender = tx
-            .sender()
-            .map_err(|error| Reject::Invalid(Reason::with("execution-transaction", detail(&error))))?;
-        executor
-            .transact(tx, sender)
-            .map_err(|error| error.reject("execution-transaction", |error| detail(error)))?;
+    for (index, (tx, sender)) in block.transactions.iter().zip(senders).enumerate() {
+        executor.transact(tx, *sender).map_err(|error| {
+            let detail = |why: &_| format!("could not apply tx {index} [{}]: {why}", tx.hash());
+            error.reject("execution-transaction", detail)
+        })?;
     }
     let finished = executor.finish(&block.ommers, block.withdrawals.as_deref())?;
     check_sums(config, header, &finished)?;
@@ -80,6 +79,6 @@ fn check_receipts(header: &Header, receipts: &EvmReceipts) -> Result<(), Reason>
 }
 
 /// The root of the trie of receipts (yellow paper, § 4.4.2).
-pub fn receipts_root(receipts: &[EvmReceipt]) -> alloy_primitives::B256 {
+pub fn receipts_root(receipts: &[EvmReceipt]) -> B256 {
     ordered_trie_root_with_encoder(receipts, |receipt, out| receipt.encode_consensus(out))
 }

@@ -20,7 +20,8 @@ pub fn machine_rules(config: &ChainConfig, fork: Fork) -> CfgEnv {
     cfg
 }
 
-/// A block as contracts see it. From the merge on `DIFFICULTY` gives the randomness in the mixed hash (EIP-4399).
+/// A block as contracts see it. From the merge on `DIFFICULTY` gives the randomness in the mixed hash (EIP-4399); where an
+/// engine with work owns the difficulty, and the mixed hash says nothing, the difficulty as before.
 pub fn block_environment(config: &ChainConfig, fork: Fork, header: &Header) -> BlockEnv {
     let blobs = config.blob_params(fork).zip(header.excess_blob_gas);
     BlockEnv {
@@ -30,7 +31,8 @@ pub fn block_environment(config: &ChainConfig, fork: Fork, header: &Header) -> B
         gas_limit: header.gas_limit,
         basefee: header.base_fee_per_gas.unwrap_or_default(),
         difficulty: header.difficulty,
-        prevrandao: (fork >= Fork::Paris).then_some(header.mix_hash),
+        prevrandao: (fork >= Fork::Paris)
+            .then(|| if header.difficulty.is_zero() { header.mix_hash } else { header.difficulty.into() }),
         blob_excess_gas_and_price: blobs.map(|(blobs, excess)| {
             BlobExcessGasAndPrice::new(excess, update_fraction(blobs.update_fraction))
         }),

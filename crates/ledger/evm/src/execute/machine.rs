@@ -104,6 +104,11 @@ impl<I> Machine<I> {
         Machine { core: self.core.with_inspector(inspector), collector: self.collector }
     }
 
+    /// The inspector.
+    pub fn inspector(&mut self) -> &mut I {
+        &mut self.core.inspector
+    }
+
     /// The block as contracts see it.
     pub fn block(&self) -> &BlockEnv {
         &self.core.ctx.block

@@ -14,6 +14,8 @@
 //! Start reading at [`Executor`].
 
 mod block;
+mod build;
+mod call;
 mod check;
 mod env;
 mod error;
@@ -23,6 +25,8 @@ mod rewards;
 mod roots;
 
 pub use block::{Executor, Finished, environment};
+pub use build::{Built, Candidates, build_block};
+pub use call::{AccountOverride, BlockOverride, call_rules, replay};
 pub use check::{execute_block, receipts_root};
 pub use env::{block_environment, machine_rules};
 pub use error::TransactionError;

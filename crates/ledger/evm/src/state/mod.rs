@@ -4,6 +4,7 @@
 //! accounts  keccak(address)                   → address, nonce, balance, code hash     point
 //! storage   keccak(address) ‖ keccak(slot)    → slot, value                            ordered
 //! code      keccak(code)                      → code                                   point
+//! ommers    number of a block that names some → their hashes                           point
 //! ```
 //!
 //! Invariants:
@@ -21,5 +22,5 @@ mod rows;
 pub use codes::CodeCache;
 pub use overlay::{Ancestors, Overlay, StateError};
 pub use rows::{
-    ACCOUNTS, AccountRow, CODE, STORAGE, StorageRow, TABLES, account_key, storage_key, storage_range,
+    ACCOUNTS, AccountRow, CODE, OMMERS, STORAGE, StorageRow, TABLES, account_key, storage_key, storage_range,
 };

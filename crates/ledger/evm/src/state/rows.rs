@@ -12,6 +12,9 @@ pub const ACCOUNTS: TableId = TableId(0);
 pub const STORAGE: TableId = TableId(1);
 /// Contract code: its Keccak-256 → the bytes.
 pub const CODE: TableId = TableId(2);
+/// Ommers that blocks named: a block's number as eight bytes, big-endian → the ommers' hashes, one after another. No part of
+/// Ethereum's state; a header does not tell what its body named, and no ommer may be named twice.
+pub const OMMERS: TableId = TableId(3);
 
 /// The tables of the state; [`TableId`] is the position in this list. `storage` is ordered because a self-destruct
 /// before EIP-6780 removes a whole contract's slots, and because tries are built from them.
@@ -19,6 +22,7 @@ pub const TABLES: &[TableSpec] = &[
     table("accounts", TableKind::Point),
     table("storage", TableKind::Ordered),
     table("code", TableKind::Point),
+    table("ommers", TableKind::Point),
 ];
 
 /// Key of an account's row: the path of its leaf in the state trie.

@@ -1,0 +1,16 @@
+//! Ethereum's official blockchain tests (execution-spec-tests, `blockchain_tests`): every block of every case.
+
+mod case;
+mod direct;
+mod node;
+mod vectors;
+
+#[test]
+fn every_case_through_the_ledgers_functions() {
+    vectors::run("eest-blockchain-tests", direct::run);
+}
+
+#[test]
+fn every_case_through_a_node() {
+    vectors::run("eest-blockchain-tests", node::run);
+}

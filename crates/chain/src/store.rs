@@ -97,6 +97,7 @@ pub trait Store: Send + 'static {
     }
 
     /// Writes steps to the journal, all or none. The first step of a new store goes from [`BlockId::ZERO`] to genesis.
+    /// May take as long as a flush when rows have changed faster than [`Store::maintenance`] could bring them to disk.
     ///
     /// # Errors
     /// A [`Fault`]; then nothing was written.

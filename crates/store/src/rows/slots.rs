@@ -1,7 +1,6 @@
 //! Where the newest version of each row of a shard is: a hash table of slots by tag.
 //!
-//! Two keys with one tag have two slots. A table of one line of the processor's cache per four slots was tried: it needs
-//! no more than one wait for memory, but that one always, whereas the control bytes of this one mostly are in the cache.
+//! Two keys with one tag have two slots.
 
 use hashbrown::HashTable;
 

@@ -20,7 +20,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::HINT_REBUILD;
 
 pub(crate) const HEADER_BYTES: usize = 13;
-/// Read at once; most rows are smaller. Each further line of the processor's cache costs.
+/// Read at once; most rows are smaller.
 const GUESS_BYTES: usize = 128;
 const BUFFER_BYTES: usize = 1 << 20;
 

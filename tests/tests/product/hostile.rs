@@ -104,8 +104,11 @@ fn rubbish_is_dropped_or_ignored_and_others_are_served() {
     let many = [&[0xfe], &100_000_u32.to_le_bytes()[..], &[0; 36 * 100]].concat();
     check("an inventory that is too long", &message(REGTEST, "inv", &many), Fate::Dropped);
     check("a block that is cut off", &message(REGTEST, "block", &noise(79)), Fate::Dropped);
-    let unlinked = headers_payload([&noise(80)[..]].into_iter());
-    check("a header that links to nothing", &message(REGTEST, "headers", &unlinked), Fate::Ignored);
+    let made_up = headers_payload([&noise(80)[..]].into_iter());
+    check("a made-up header that links to nothing", &message(REGTEST, "headers", &made_up), Fate::Dropped);
+    let unlinked = cheap_headers(2).remove(1);
+    let unlinked = headers_payload([&unlinked[..]].into_iter());
+    check("a header with work that links to nothing", &message(REGTEST, "headers", &unlinked), Fate::Ignored);
     let mut poor = cheap_headers(1).remove(0);
     while sha256d(&poor)[31] < 0x80 {
         poor[76] = poor[76].wrapping_add(1);

@@ -30,10 +30,15 @@ impl<L: Ledger> Consumer<L> {
         (self.table, self.cursor) = self.saved.clone();
     }
 
+    /// What it would find after a crash is what it knows now.
+    pub(crate) fn save(&mut self) {
+        self.saved = (self.table.clone(), self.cursor);
+    }
+
     pub(crate) fn maybe_follow(&mut self, published: &Published<L>) -> Result<(), String> {
         match self.random.below(10) {
             0 => self.crash(),
-            1 => self.saved = (self.table.clone(), self.cursor),
+            1 => self.save(),
             2..6 => {
                 let limit = 1 + self.random.index(9);
                 self.follow(published, limit)?;

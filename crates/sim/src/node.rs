@@ -173,6 +173,20 @@ impl<C: Cell> Life<C> {
         }
     }
 
+    /// Imports a block and stops when it is the head, whatever else waits.
+    pub(crate) fn begin_import(
+        &mut self,
+        block: <C::Ledger as Ledger>::Block,
+        random: &mut Random,
+        now_ms: u64,
+    ) {
+        let id = chainwright_chain::Block::header(&block).id();
+        drop(self.chain.import(block));
+        while self.published().head().headers.id() != id
+            && (self.handle_one(now_ms) || self.workers.run_one(random))
+        {}
+    }
+
     fn handle_one(&mut self, now_ms: u64) -> bool {
         let message = self.messages.lock().pop_front();
         let Some(message) = message else { return false };

@@ -83,10 +83,11 @@ impl<C: Cell> World<C> {
             70..76 => self.disturb(node),
             76..80 => self.rival_branches(node),
             80..84 => self.crash(node),
-            84..89 => self.mutated_body(node),
-            89..93 => self.corrupted_block(node),
-            93..96 => self.time_traveller(node),
-            96..98 => self.crash_on_the_way_back(node),
+            84..88 => self.mutated_body(node),
+            88..91 => self.corrupted_block(node),
+            91..93 => self.time_traveller(node),
+            93..95 => self.power_cut_at_a_new_head(node),
+            95..97 => self.crash_on_the_way_back(node),
             _ => self.operator(node),
         }
     }
@@ -260,6 +261,27 @@ impl<C: Cell> World<C> {
         }
         let model = self.model_at(node, &now.headers)?;
         model.compare(&now).map_err(|error| format!("L7: after a crash of node {node}: {error}"))
+    }
+
+    /// Law L12: the power fails at the moment a block has become the head, and a consumer has read all it could. Nothing it knows
+    /// may be news to its node afterwards.
+    fn power_cut_at_a_new_head(&mut self, node: usize) -> Result<(), String> {
+        // Where proofs choose, a block becomes the head and final at once, and what is final is durable.
+        if C::CHOICE == Choice::Proof {
+            return Ok(());
+        }
+        let Some(block) = self.sealed(node)? else { return Ok(()) };
+        self.begin_import(node, block);
+        let Some(life) = self.life(node) else { return Ok(()) };
+        let published = life.published().clone();
+        let consumer = &mut self.nodes[node].consumer;
+        while !consumer.follow(&published, 7)? {}
+        consumer.save();
+        self.stop(node, true);
+        self.start(node)?;
+        let Some(life) = self.life(node) else { return Err("a started node does not run".to_owned()) };
+        let published = life.published().clone();
+        self.nodes[node].consumer.follow(&published, 7).map(drop)
     }
 
     /// Law L8: a mutated body is refused and the honest one accepted afterwards.

@@ -314,6 +314,14 @@ impl<C: Cell> World<C> {
         }
     }
 
+    /// Lets a node import a block up to the moment when it is the head, and no further.
+    pub(crate) fn begin_import(&mut self, node: usize, block: <C::Ledger as Ledger>::Block) {
+        let (now_ms, mut random) = (self.now_ms, self.random.fork());
+        if let Some(life) = &mut self.nodes[node].life {
+            life.begin_import(block, &mut random, now_ms);
+        }
+    }
+
     /// Runs a node and checks, when its head was reorganised meanwhile, that no transaction was lost (law L9).
     fn with_pool_law(
         &mut self,

@@ -32,9 +32,10 @@ docs:
 laws SEEDS="50":
     cargo run -p chainwright-sim --bin laws -- --seeds {{SEEDS}}
 
-# the chain that benchmarks import (once), our import, and the table of coins
+# the chain that benchmarks import (once), our import, the table of coins, the state trie
 bench:
     cargo build --release
     test -f target/bench-chain.dat || cargo run --release -p chainwright-bench -- generate target/bench-chain.dat
     cargo run --release -p chainwright-bench -- sync --chain target/bench-chain.dat
     cargo run --release -p chainwright-bench-store
+    cargo run --release -p chainwright-bench-state-root

@@ -69,6 +69,7 @@ const TABLE: &[Row] = &[
     // Benchmarks make their chain themselves and run us as a user would; only the table of coins is measured from inside.
     Row { name: "bench", normal: &["chain", "utxo"], dev: &[] },
     Row { name: "bench-store", normal: &["chain", "store"], dev: &[] },
+    Row { name: "bench-state-root", normal: &["chain", "evm"], dev: &[] },
     Row { name: "xtask", normal: &[], dev: &[] },
 ];
 

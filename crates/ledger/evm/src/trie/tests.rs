@@ -1,6 +1,6 @@
 //! Against `alloy-trie`'s builder, which hashes sorted leaves from nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
@@ -106,14 +106,23 @@ impl Model {
     }
 
     fn delta_to(&self, after: &Self) -> Delta {
-        let keys: std::collections::BTreeSet<_> = self.0.keys().chain(after.0.keys()).collect();
+        self.delta_in_order(after, false)
+    }
+
+    /// The difference, accounts before storage or the other way round: a ledger writes them in any order.
+    fn delta_in_order(&self, after: &Self, reversed: bool) -> Delta {
+        let keys: BTreeSet<_> = self.0.keys().chain(after.0.keys()).collect();
         let changes = keys.into_iter().map(|key| Change {
             table: key.0,
             key: &key.1,
             old: self.0.get(key).map(Vec::as_slice),
             new: after.0.get(key).map(Vec::as_slice),
         });
-        Delta::from_changes(changes.filter(|change| change.old != change.new).collect::<Vec<_>>())
+        let mut changes: Vec<_> = changes.filter(|change| change.old != change.new).collect();
+        if reversed {
+            changes.reverse();
+        }
+        Delta::from_changes(changes)
     }
 
     fn storage_root(&self, account: &[u8]) -> B256 {
@@ -229,19 +238,19 @@ proptest! {
     fn any_path_of_deltas_leads_to_the_root_of_the_state(
         accounts in any_accounts(),
         blocks in proptest::collection::vec(
-            (proptest::collection::vec((any::<proptest::sample::Index>(), any_write()), 0..25), any::<bool>()), 1..8),
+            (proptest::collection::vec((any::<proptest::sample::Index>(), any_write()), 0..25), any::<bool>(), any::<bool>()), 1..8),
         load_at in any::<proptest::sample::Index>(),
     ) {
         let mut states = vec![Model::default()];
         let mut deltas = Vec::new();
         let mut trie = StateTrie::default().with_threads(1);
         prop_assert_eq!(trie.root(), Ok(Some(Hash(EMPTY_ROOT_HASH.0))));
-        for (writes, look) in &blocks {
+        for (writes, look, reversed) in &blocks {
             let mut next = states.last().expect("one").clone();
             for (at, write) in writes {
                 apply(&mut next, at.get(&accounts), write);
             }
-            let delta = states.last().expect("one").delta_to(&next);
+            let delta = states.last().expect("one").delta_in_order(&next, *reversed);
             trie.follow(&delta);
             if *look {
                 prop_assert_eq!(trie.root(), Ok(next.root()));

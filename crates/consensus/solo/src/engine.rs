@@ -23,13 +23,21 @@ pub struct Solo {
     pub(crate) requests: Requests,
     /// Seconds a header's time may be ahead of the node's.
     pub future_limit_seconds: u64,
+    /// Seconds by which a block of ours is later than its parent at least; above zero where the ledger asks for it.
+    pub time_step_seconds: u64,
 }
 
 impl Solo {
     /// The engine of a node that only follows the chain with this genesis.
     pub fn follower(genesis: BlockId, key: VerifyingKey) -> Self {
-        let future_limit_seconds = FUTURE_LIMIT_SECONDS;
-        Self { genesis, key, sealer: None, requests: Requests::default(), future_limit_seconds }
+        Self {
+            genesis,
+            key,
+            sealer: None,
+            requests: Requests::default(),
+            future_limit_seconds: FUTURE_LIMIT_SECONDS,
+            time_step_seconds: 0,
+        }
     }
 
     /// The engine of the node that seals, and pays `payee` (in the ledger's own form; empty for nobody).
@@ -83,7 +91,8 @@ impl<L: Ledger> Consensus<L> for Solo {
     }
 
     fn attributes(&self, parent: &Headers<L>, now: Timestamp) -> Attributes {
-        Attributes { time: now.max(parent.header().time()), ..Attributes::default() }
+        let earliest = Timestamp(parent.header().time().0.saturating_add(self.time_step_seconds));
+        Attributes { time: now.max(earliest), ..Attributes::default() }
     }
 
     fn check_proof(

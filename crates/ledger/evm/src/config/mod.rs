@@ -15,6 +15,7 @@ mod fork_id;
 mod genesis;
 mod json;
 mod parse;
+mod system;
 #[cfg(test)]
 mod tests;
 

@@ -161,6 +161,8 @@ impl EvmPool {
         let mut removed: Vec<TxId> = Vec::new();
         for (sender, nonce) in judged.victims {
             removed.extend(self.remove_at(&sender, nonce).map(|entry| TxId(entry.tx.hash().0)));
+            // What followed it waits behind a gap now.
+            removed.extend(self.trim_account(&sender, policy));
         }
         self.sequence += 1;
         let sender = judged.entry.sender;

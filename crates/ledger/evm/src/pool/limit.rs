@@ -48,6 +48,7 @@ impl EvmPool {
             && let Some(removed) = self.remove_at(&address, nonce)
         {
             dropped.push(id(&removed));
+            dropped.extend(self.trim_account(&address, policy));
         }
         dropped
     }

@@ -10,4 +10,5 @@ mod chain_files;
 mod dev;
 mod import;
 mod personality;
+mod rows;
 mod run;

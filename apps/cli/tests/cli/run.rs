@@ -118,6 +118,11 @@ impl Running {
         }
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Sends a signal by its name and waits for the end; the exit code, if there is one.
     #[track_caller]
     pub(crate) fn signal(&mut self, name: &str) -> Option<i32> {
@@ -144,21 +149,28 @@ impl Drop for Running {
 /// One JSON-RPC call with a node's cookie.
 #[track_caller]
 pub(crate) fn rpc(address: &str, cookie: &Path, method: &str, params: Value) -> Value {
+    try_rpc(address, cookie, method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+}
+
+/// As [`rpc`]; what came instead of a result.
+pub(crate) fn try_rpc(address: &str, cookie: &Path, method: &str, params: Value) -> Result<Value, String> {
     use base64::Engine as _;
     use std::io::Write as _;
-    let login = std::fs::read_to_string(cookie).unwrap();
+    let failed = |error: std::io::Error| error.to_string();
+    let login = std::fs::read_to_string(cookie).map_err(failed)?;
     let login = base64::engine::general_purpose::STANDARD.encode(login.trim());
     let body = serde_json::json!({ "id": 1, "method": method, "params": params }).to_string();
-    let mut socket = std::net::TcpStream::connect(address).unwrap();
+    let mut socket = std::net::TcpStream::connect(address).map_err(failed)?;
     let request = format!(
         "POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {login}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    socket.write_all(request.as_bytes()).unwrap();
+    socket.write_all(request.as_bytes()).map_err(failed)?;
     let mut answer = String::new();
-    socket.read_to_string(&mut answer).unwrap();
-    let json = answer.split_once("\r\n\r\n").unwrap().1;
-    let answer: Value = serde_json::from_str(json).unwrap_or_else(|_| panic!("{method}: {answer}"));
-    assert!(answer["error"].is_null(), "{method}: {answer}");
-    answer["result"].clone()
+    socket.read_to_string(&mut answer).map_err(failed)?;
+    let json = answer.split_once("\r\n\r\n").map_or("", |(_, json)| json);
+    match serde_json::from_str::<Value>(json) {
+        Ok(reply) if reply["error"].is_null() => Ok(reply["result"].clone()),
+        _ => Err(answer),
+    }
 }

@@ -132,8 +132,12 @@ impl Ledger for Evm {
         block: &Arc<Prepared<Self>>,
         jobs: &mut Jobs,
     ) -> Result<Executed<Self>, Reject> {
-        let (delta, receipts) =
+        let ommers = rules::name_ommers(&parent.state, &block.block)?;
+        let (mut delta, receipts) =
             execute_block(&self.config, self.overlay(parent), &block.block, &block.facts.senders, jobs)?;
+        if let Some(ommers) = ommers {
+            delta = Delta::merged([&delta, &ommers], |table| parent.state.is_ordered(table));
+        }
         Ok(Executed { delta, receipts })
     }
 

@@ -20,6 +20,8 @@ mod difficulty;
 mod header;
 mod ommers;
 mod recover;
+#[cfg(test)]
+mod tests;
 
 pub use blobs::{blob_base_fee, excess_blob_gas, header_blob_fee};
 pub(crate) use body::{BLOCK_SIZE_MAX, check_transaction};
@@ -27,6 +29,7 @@ pub use body::{EvmFacts, check_body, prepare};
 pub use child::{BlockAttributes, child_header};
 pub use difficulty::difficulty;
 pub use header::{base_fee, check_header};
+pub use ommers::name_ommers;
 
 use chainwright_chain::{Reason, Reject};
 

@@ -2,11 +2,12 @@
 
 use alloy_consensus::Header;
 use alloy_primitives::B256;
-use chainwright_chain::{Headers, Ledger, Reject};
+use chainwright_chain::{Change, Delta, Headers, Ledger, Reject, StateView};
 
 use super::header::check_fields;
 use super::invalid;
 use crate::config::ChainConfig;
+use crate::state::OMMERS;
 use crate::types::{EvmBlock, EvmHeader};
 
 /// A block holds no more ommers (yellow paper, § 11.1).
@@ -16,7 +17,7 @@ const OMMERS_MAX: usize = 2;
 const GENERATIONS: usize = 7;
 
 /// Geth, `consensus/ethash` `VerifyUncles`. That no ancestor names the same ommer cannot be seen from headers; see
-/// `execute`.
+/// [`name_ommers`].
 pub(super) fn check<L: Ledger<Header = EvmHeader>>(
     config: &ChainConfig,
     block: &EvmBlock,
@@ -52,4 +53,25 @@ fn check_ommer(config: &ChainConfig, ommer: &Header, parent: &Header) -> Result<
         Reject::Invalid(reason) => invalid("body-ommers", format!("invalid uncle: {reason}")),
         other => other,
     })
+}
+
+/// Remembers which ommers a block names, unless an ancestor named one of them: the change of the state to make on top of the
+/// block's own, if it names any.
+///
+/// # Errors
+/// [`Reject::Invalid`] for an ommer that was named before, or a [`Reject::Fault`].
+pub fn name_ommers(parent: &StateView, block: &EvmBlock) -> Result<Option<Delta>, Reject> {
+    if block.ommers.is_empty() {
+        return Ok(None);
+    }
+    let number = block.header.number;
+    let hashes: Vec<B256> = block.ommers.iter().map(Header::hash_slow).collect();
+    for ancestor in (0..number).rev().take(GENERATIONS) {
+        let named = parent.get(OMMERS, &ancestor.to_be_bytes())?.unwrap_or_default();
+        if hashes.iter().any(|hash| named.chunks(32).any(|name| name == hash.as_slice())) {
+            return Err(invalid("execution-ommers", "duplicate uncle"));
+        }
+    }
+    let change = Change { table: OMMERS, key: &number.to_be_bytes(), old: None, new: Some(&hashes.concat()) };
+    Ok(Some(Delta::from_changes([change])))
 }

@@ -14,6 +14,8 @@ mod block;
 mod header;
 mod receipt;
 mod rlp;
+#[cfg(test)]
+mod tests;
 mod tx;
 
 pub use block::EvmBlock;

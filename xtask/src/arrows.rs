@@ -20,7 +20,7 @@ struct Row {
     dev: &'static [&'static str],
 }
 
-const PLUG_INS: &[&str] = &["pow", "solo", "external", "utxo", "names"];
+const PLUG_INS: &[&str] = &["pow", "solo", "external", "utxo", "names", "evm"];
 const ALL: &[&str] = &[
     "chain",
     "pow",
@@ -28,10 +28,12 @@ const ALL: &[&str] = &[
     "external",
     "names",
     "utxo",
+    "evm",
     "store",
     "network",
     "rpc",
     "rpc-bitcoin",
+    "rpc-ethereum",
     "node",
     "sim",
     "cli",
@@ -46,22 +48,40 @@ const TABLE: &[Row] = &[
     // The toy ledger is the tutorial: its tests run it on both engines and on the real store.
     Row { name: "names", normal: &["chain"], dev: &["pow", "solo", "store"] },
     Row { name: "utxo", normal: &["chain"], dev: &[] },
+    // Its tests bring the official vectors through a driver on the real store, under the engine that checks no seal.
+    Row { name: "evm", normal: &["chain"], dev: &["external", "store"] },
     Row { name: "store", normal: &["chain"], dev: &[] },
     Row { name: "network", normal: &["chain"], dev: &[] },
     // The server shell knows no ledger: a dialect that does is a crate of its own.
     Row { name: "rpc", normal: &["chain"], dev: &[] },
     // Blocks and transactions of the utxo ledger in Bitcoin's words; its tests serve a real chain on a simulated disk.
     Row { name: "rpc-bitcoin", normal: &["chain", "rpc", "utxo"], dev: &["pow", "store"] },
+    // Blocks and states of the evm ledger in Ethereum's words; its tests answer for a real chain on a simulated disk.
+    Row { name: "rpc-ethereum", normal: &["chain", "rpc", "evm"], dev: &["external", "solo", "store"] },
     // The shell serves what the node runs; the node implements its view of peers, time and stopping.
     Row { name: "node", normal: &["chain", "store", "network", "rpc"], dev: PLUG_INS },
     Row {
         name: "sim",
-        normal: &["chain", "store", "network", "pow", "solo", "utxo", "names"],
+        normal: &["chain", "store", "network", "pow", "solo", "utxo", "names", "evm"],
         dev: &["node"],
     },
     Row {
         name: "cli",
-        normal: &["chain", "pow", "solo", "names", "utxo", "store", "network", "rpc", "rpc-bitcoin", "node"],
+        normal: &[
+            "chain",
+            "pow",
+            "solo",
+            "external",
+            "names",
+            "utxo",
+            "evm",
+            "store",
+            "network",
+            "rpc",
+            "rpc-bitcoin",
+            "rpc-ethereum",
+            "node",
+        ],
         dev: ALL,
     },
     // Whole-product tests start the binary; they may build transactions, never reach into a node.
@@ -85,7 +105,8 @@ const WALLS: &[Wall] = &[
     Wall { library: "hyper", inside: &["rpc"], why: "one server shell" },
     Wall {
         library: "serde_json",
-        inside: &["rpc", "rpc-bitcoin", "cli", "tests", "xtask"],
+        // Genesis files of other clients are JSON.
+        inside: &["rpc", "rpc-bitcoin", "rpc-ethereum", "evm", "cli", "tests", "xtask"],
         why: "only the rim knows JSON",
     },
     Wall { library: "bitcoin", inside: &["cli"], why: "the ledger's codec and Script are our own" },

@@ -1,1 +1,21 @@
 //! Ethereum's methods over the evm ledger, in the words and shapes of the execution APIs and of geth.
+//!
+//! ```text
+//!   params ─ input ─► chain (which block, which state) ─► shape (JSON as clients expect it)
+//!                        └ lookup (transaction hash → block)
+//! ```
+//!
+//! Invariants:
+//! - an answer is about one block: whatever a method reads, it reads from one [`View`](chainwright_chain::View);
+//! - libraries match strings, so errors are geth's, word for word, where geth has words.
+//!
+//! Sources: `ethereum/execution-apis` for shapes, go-ethereum 1.16 for words and codes.
+
+mod chain;
+mod dialect;
+mod input;
+mod lookup;
+mod methods;
+mod shape;
+
+pub use dialect::EthereumDialect;

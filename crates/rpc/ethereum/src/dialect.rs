@@ -1,0 +1,62 @@
+//! The dialect: all methods over one chain.
+
+use std::sync::Arc;
+
+use chainwright_chain::ChainHandle;
+use chainwright_evm::Evm;
+use chainwright_rpc::{Answer, Call, Dialect, Host, Method, Parameter, Style};
+
+use crate::chain::Reader;
+use crate::methods;
+
+/// What every method works with.
+pub(crate) struct Context {
+    pub(crate) chain: Reader,
+    pub(crate) host: Arc<dyn Host>,
+}
+
+/// One method: what it is called, what it takes, and the function that answers.
+pub(crate) struct Entry {
+    pub(crate) name: &'static str,
+    pub(crate) parameters: &'static [Parameter],
+    pub(crate) description: &'static str,
+    pub(crate) answer: fn(&Context, &Call) -> Answer,
+}
+
+/// Ethereum's methods over a chain with the evm ledger.
+pub struct EthereumDialect(Arc<Context>);
+
+impl EthereumDialect {
+    /// A dialect over a running chain.
+    pub fn new(chain: ChainHandle<Evm>, host: Arc<dyn Host>) -> Arc<Self> {
+        Arc::new(Self(Arc::new(Context { chain: Reader::new(chain), host })))
+    }
+}
+
+impl Dialect for EthereumDialect {
+    fn name(&self) -> &'static str {
+        "ethereum"
+    }
+
+    fn style(&self) -> Style {
+        Style::JsonRpc2
+    }
+
+    fn is_public(&self) -> bool {
+        true
+    }
+
+    fn methods(self: Arc<Self>) -> Vec<Method> {
+        let method = |entry: &'static Entry| {
+            let context = Arc::clone(&self.0);
+            Method {
+                name: entry.name,
+                category: entry.name.split('_').next().unwrap_or("eth"),
+                parameters: entry.parameters,
+                description: entry.description,
+                handler: Arc::new(move |call: &Call| (entry.answer)(&context, call)),
+            }
+        };
+        methods::ALL.iter().flat_map(|group| group.iter()).map(method).collect()
+    }
+}

@@ -1,0 +1,29 @@
+//! The methods, by what they are about. Each group is a table; [`ALL`] is the dialect.
+
+mod blocks;
+mod gas;
+mod node;
+mod pool;
+mod raw;
+mod state;
+
+use crate::dialect::Entry;
+use chainwright_rpc::{Kind, Parameter};
+
+/// Every group.
+pub(crate) const ALL: &[&[Entry]] =
+    &[blocks::METHODS, gas::METHODS, node::METHODS, pool::METHODS, raw::METHODS, state::METHODS];
+
+/// A block by number, tag, hash or object.
+const BLOCK: Parameter = Parameter::required("block", Kind::Any, "A number, a tag, or a hash");
+/// The same, the newest block unless given.
+const BLOCK_OR_LATEST: Parameter =
+    Parameter::optional("block", Kind::Any, "latest", "A number, a tag, or a hash");
+/// A block by its hash.
+const BLOCK_HASH: Parameter = Parameter::required("hash", Kind::Any, "The block's hash");
+/// A transaction by its hash.
+const TX_HASH: Parameter = Parameter::required("hash", Kind::Any, "The transaction's hash");
+/// A position in a block.
+const INDEX: Parameter = Parameter::required("index", Kind::Any, "A position, from 0");
+/// An account.
+const ADDRESS: Parameter = Parameter::required("address", Kind::Any, "An address");

@@ -17,7 +17,7 @@ use alloy_primitives::map::{AddressMap, B256Map};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use chainwright_chain::{Change, DecodeError, Delta, Draft, Fault, Headers, Height, Ledger, StateView};
 use revm::bytecode::Bytecode;
-use revm::database_interface::{DBErrorMarker, Database};
+use revm::database_interface::{DBErrorMarker, Database, DatabaseRef};
 use revm::primitives::StorageKeyMap;
 use revm::state::{Account, AccountId, AccountInfo, EvmState};
 
@@ -122,13 +122,26 @@ impl Overlay {
             return Ok(at);
         }
         let key = account_key(&address);
-        let row = self.view.get(ACCOUNTS, &key)?;
-        let before = row.map(|row| AccountRow::decode(&row).map_err(damaged)).transpose()?;
+        let before = self.stored(&key)?;
         let at = self.entries.len();
         let slots = StorageKeyMap::default();
         self.entries.push(Entry { address, key, before, now: before, slots, wiped: false });
         self.by_address.insert(address, at);
         Ok(at)
+    }
+
+    /// What the view holds of an account.
+    fn stored(&self, key: &[u8; 32]) -> Result<Option<AccountRow>, Fault> {
+        let row = self.view.get(ACCOUNTS, key)?;
+        row.map(|row| AccountRow::decode(&row).map_err(damaged)).transpose()
+    }
+
+    /// What the view holds of a slot.
+    fn stored_slot(&self, key: &[u8; 64]) -> Result<U256, Fault> {
+        match self.view.get(STORAGE, key)? {
+            Some(row) => Ok(StorageRow::decode(&row).map_err(damaged)?.value),
+            None => Ok(U256::ZERO),
+        }
     }
 
     /// An account as it stands; `None` if there is none.
@@ -176,7 +189,7 @@ impl Overlay {
     }
 
     fn slot_at(&mut self, at: usize, slot: U256) -> Result<U256, Fault> {
-        let entry = &mut self.entries[at];
+        let entry = &self.entries[at];
         if let Some(known) = entry.slots.get(&slot) {
             return Ok(known.now);
         }
@@ -184,12 +197,9 @@ impl Overlay {
             return Ok(U256::ZERO);
         }
         let key = storage_key(&entry.key, slot);
-        let value = match self.view.get(STORAGE, &key)? {
-            Some(row) => StorageRow::decode(&row).map_err(damaged)?.value,
-            None => U256::ZERO,
-        };
+        let value = self.stored_slot(&key)?;
         let hash = *key.last_chunk().expect("a key is longer than its half");
-        entry.slots.insert(slot, Slot { hash, before: value, now: value });
+        self.entries[at].slots.insert(slot, Slot { hash, before: value, now: value });
         Ok(value)
     }
 
@@ -433,6 +443,44 @@ impl Database for Overlay {
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, StateError> {
+        Ok(self.ancestors.hash(number).unwrap_or_default())
+    }
+}
+
+/// For tracers that look at a state without keeping anything of it: what was not looked at before is read each time.
+impl DatabaseRef for Overlay {
+    type Error = StateError;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, StateError> {
+        let row = match self.by_address.get(&address) {
+            Some(&at) => self.entries[at].now,
+            None => self.stored(&account_key(&address))?,
+        };
+        Ok(row.map(|row| AccountInfo {
+            balance: row.balance,
+            nonce: row.nonce,
+            code_hash: row.code_hash,
+            account_id: None,
+            code: None,
+        }))
+    }
+
+    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, StateError> {
+        Ok(self.analysed(code_hash)?)
+    }
+
+    fn storage_ref(&self, address: Address, index: U256) -> Result<U256, StateError> {
+        let entry = self.by_address.get(&address).map(|&at| &self.entries[at]);
+        if let Some(known) = entry.and_then(|entry| entry.slots.get(&index)) {
+            return Ok(known.now);
+        }
+        if entry.is_some_and(|entry| !entry.may_have_stored()) {
+            return Ok(U256::ZERO);
+        }
+        Ok(self.stored_slot(&storage_key(&account_key(&address), index))?)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, StateError> {
         Ok(self.ancestors.hash(number).unwrap_or_default())
     }
 }

@@ -1,5 +1,8 @@
 //! Ethereum's official blockchain tests (execution-spec-tests, `blockchain_tests`): every block of every case.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stderr, reason = "a skipped test must be seen")]
+
 mod case;
 mod direct;
 mod node;

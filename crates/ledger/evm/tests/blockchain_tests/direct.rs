@@ -63,7 +63,7 @@ pub(crate) fn run(case: &Case) -> Result<(), String> {
         match (imported, &block.expect_exception) {
             (Ok(hash), None) => head = hash,
             (Err(failure), Some(_)) => {
-                check_word(&failure).map_err(|what| format!("block {index}: {what}"))?
+                check_word(&failure).map_err(|what| format!("block {index}: {what}"))?;
             }
             (Ok(_), Some(expected)) => return Err(format!("block {index} should be refused: {expected}")),
             (Err(failure), None) => return Err(format!("block {index} is refused: {}", failure.reject)),

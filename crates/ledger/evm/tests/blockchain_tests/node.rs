@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use chainwright_chain::{
-    BlockId, BoxFuture, ChainHandle, Clock, Codec, Consensus, Driver, Header as _, Imported, Inbox, Inline,
-    Ledger, Limits, Message, Parts, Reject, Reply, Timestamp,
+    BlockId, BoxFuture, ChainHandle, Clock, Codec, Consensus, Driver, Header as _, Inbox, Inline, Ledger,
+    Limits, Message, Parts, Reject, Reply, Timestamp,
 };
 use chainwright_evm::Evm;
 use chainwright_evm::types::EvmBlock;
@@ -80,10 +80,7 @@ impl Node {
     fn follow(&mut self, block: EvmBlock) -> Result<(), Reject> {
         let id = block.header.id();
         let reply = self.chain.import(block);
-        match self.answer(reply)? {
-            Imported::Valid => {}
-            Imported::Stored | Imported::Known => {}
-        }
+        self.answer(reply)?;
         let reply = self.chain.prefer(id);
         self.answer(reply)
     }

@@ -172,7 +172,6 @@ fn genesis_block(genesis: &Genesis) -> EvmBlock {
             balance: account.balance,
             storage_root: storage_root_unsorted(slots.map(|(slot, value)| (keccak256(slot), value))),
             code_hash: code_hash(account),
-            ..TrieAccount::default()
         };
         (keccak256(address), account)
     });

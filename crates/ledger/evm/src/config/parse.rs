@@ -156,7 +156,7 @@ fn small(member: &Node<'_>) -> Result<usize, GenesisError> {
     let number = member.number64()?;
     usize::try_from(number)
         .ok()
-        .filter(|size| *size <= i32::MAX as usize)
+        .filter(|size| i32::try_from(*size).is_ok())
         .ok_or_else(|| member.wrong("a size of up to 2^31 - 1 bytes was expected"))
 }
 

@@ -15,7 +15,7 @@ use crate::lookup::{self, Lookup, Place};
 pub(crate) const SERVER_ERROR: i32 = -32000;
 
 /// How far below the head states are answered for.
-const HISTORY_BLOCKS: u32 = 1_024;
+pub(crate) const HISTORY_BLOCKS: u32 = 1_024;
 
 /// The chain as the methods read it.
 pub(crate) struct Reader {

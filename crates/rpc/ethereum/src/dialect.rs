@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use chainwright_chain::ChainHandle;
 use chainwright_evm::Evm;
+use chainwright_evm::trie::ProofTrie;
 use chainwright_rpc::{Answer, Call, Dialect, Host, Method, Parameter, Style};
+use parking_lot::Mutex;
 
 use crate::chain::Reader;
 use crate::methods;
@@ -13,6 +15,8 @@ use crate::methods;
 pub(crate) struct Context {
     pub(crate) chain: Reader,
     pub(crate) host: Arc<dyn Host>,
+    /// Stands where the last proof was asked for; loaded for the first one.
+    pub(crate) proofs: Mutex<Option<ProofTrie<Evm>>>,
 }
 
 /// One method: what it is called, what it takes, and the function that answers.
@@ -29,7 +33,7 @@ pub struct EthereumDialect(Arc<Context>);
 impl EthereumDialect {
     /// A dialect over a running chain.
     pub fn new(chain: ChainHandle<Evm>, host: Arc<dyn Host>) -> Arc<Self> {
-        Arc::new(Self(Arc::new(Context { chain: Reader::new(chain), host })))
+        Arc::new(Self(Arc::new(Context { chain: Reader::new(chain), host, proofs: Mutex::default() })))
     }
 }
 

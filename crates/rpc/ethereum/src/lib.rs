@@ -11,6 +11,7 @@
 //!
 //! Sources: `ethereum/execution-apis` for shapes, go-ethereum 1.16 for words and codes.
 
+mod call;
 mod chain;
 mod dialect;
 mod input;

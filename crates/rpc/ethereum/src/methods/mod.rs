@@ -1,9 +1,13 @@
 //! The methods, by what they are about. Each group is a table; [`ALL`] is the dialect.
 
 mod blocks;
+mod call;
+mod config;
 mod gas;
+mod logs;
 mod node;
 mod pool;
+mod proof;
 mod raw;
 mod state;
 
@@ -11,8 +15,18 @@ use crate::dialect::Entry;
 use chainwright_rpc::{Kind, Parameter};
 
 /// Every group.
-pub(crate) const ALL: &[&[Entry]] =
-    &[blocks::METHODS, gas::METHODS, node::METHODS, pool::METHODS, raw::METHODS, state::METHODS];
+pub(crate) const ALL: &[&[Entry]] = &[
+    blocks::METHODS,
+    call::METHODS,
+    config::METHODS,
+    gas::METHODS,
+    logs::METHODS,
+    node::METHODS,
+    pool::METHODS,
+    proof::METHODS,
+    raw::METHODS,
+    state::METHODS,
+];
 
 /// A block by number, tag, hash or object.
 const BLOCK: Parameter = Parameter::required("block", Kind::Any, "A number, a tag, or a hash");

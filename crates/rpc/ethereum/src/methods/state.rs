@@ -83,19 +83,23 @@ fn nonce(context: &Context, call: &Call) -> Answer {
     Ok(json!(U64::from(row.map(|row| row.nonce).unwrap_or_default())))
 }
 
-/// A slot in hexadecimal digits, padded or not (geth, `decodeStorageKey`).
+/// The slot a call names.
 fn slot(call: &Call) -> Result<U256, RpcError> {
-    let wrong = |what: &str| RpcError::invalid_params(format!("unable to decode storage key: {what}"));
-    let text = call.text(1).ok_or_else(|| wrong("hex string invalid"))?;
-    let too_long = || format!("storage key too long (want at most 32 bytes): {text:?}");
+    slot_of(call.text(1).unwrap_or_default())
+}
+
+/// A slot in hexadecimal digits, padded or not (geth, `internal/ethapi` `decodeStorageKey`).
+pub(super) fn slot_of(text: &str) -> Result<U256, RpcError> {
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
     if digits.len() > 64 {
-        return Err(RpcError::invalid_params(too_long()));
+        let words = format!("storage key too long (want at most 32 bytes): {text:?}");
+        return Err(RpcError::invalid_params(words));
     }
     if digits.is_empty() {
         return Ok(U256::ZERO);
     }
-    U256::from_str_radix(digits, 16).map_err(|_| wrong("hex string invalid"))
+    U256::from_str_radix(digits, 16)
+        .map_err(|_| RpcError::invalid_params(format!("invalid hex in storage key: {text:?}")))
 }
 
 fn storage_values(context: &Context, call: &Call) -> Answer {

@@ -1,0 +1,242 @@
+//! Calls that change nothing: what a caller asks for as the machine takes it, and what comes of it in geth's words.
+//!
+//! Source: go-ethereum 1.16, `internal/ethapi` `DoCall`, `transaction_args.go`.
+
+use alloy_eips::BlockId;
+use alloy_primitives::{Bytes, U256};
+use alloy_rpc_types_eth::state::StateOverride;
+use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest};
+use chainwright_evm::execute::{
+    AccountOverride, BlockOverride, Machine, Outcome, TransactionError, block_environment, call_rules,
+    machine_rules,
+};
+use chainwright_evm::state::Overlay;
+use chainwright_rpc::RpcError;
+use revm::Inspector;
+use revm::context::either::Either;
+use revm::context::result::{ExecutionResult, HaltReason};
+use revm::context::{BlockEnv, CfgEnv, TxEnv};
+use revm::context_interface::Cfg as _;
+use revm::inspector::NoOpInspector;
+use serde_json::json;
+
+use crate::chain::{fault, server_error};
+use crate::dialect::Context;
+
+/// The most gas a call may use (geth `RPCGasCap`).
+pub(crate) const GAS_CAP: u64 = 50_000_000;
+
+/// geth's code for a call that reverted.
+const REVERTED: i32 = 3;
+
+/// A state and a block to call in.
+pub(crate) struct Scene {
+    pub(crate) overlay: Overlay,
+    pub(crate) block: BlockEnv,
+    rules: CfgEnv,
+}
+
+impl Scene {
+    /// After the block a caller means, with what the caller supposes.
+    pub(crate) fn new(
+        context: &Context,
+        block: BlockId,
+        state: Option<StateOverride>,
+        supposed: Option<BlockOverrides>,
+    ) -> Result<Self, RpcError> {
+        let view = context.chain.view(block)?;
+        let (ledger, header) = (context.chain.ledger(), view.headers.header());
+        let fork = ledger.config().fork(header);
+        let mut overlay = ledger.overlay(&view);
+        for (address, account) in state.unwrap_or_default() {
+            if account.state.is_some() && account.state_diff.is_some() {
+                return Err(server_error(format!("account {address} has both 'state' and 'stateDiff'")));
+            }
+            overlay.suppose(address, &account_override(account)).map_err(fault)?;
+        }
+        let env = block_environment(ledger.config(), fork, header);
+        let env = block_override(supposed.unwrap_or_default()).applied(env);
+        Ok(Self { overlay, block: env, rules: machine_rules(ledger.config(), fork) })
+    }
+
+    /// The most gas a transaction in a block may ask for (EIP-7825).
+    pub(crate) fn transaction_gas_max(&self) -> u64 {
+        self.rules.tx_gas_limit_cap()
+    }
+
+    /// Executes a call on a copy of the state.
+    pub(crate) fn execute(&self, call: TxEnv) -> Result<Outcome, TransactionError> {
+        self.inspect(call, NoOpInspector).map(|(outcome, _)| outcome)
+    }
+
+    /// As [`Scene::execute`], with somebody watching.
+    pub(crate) fn inspect<I>(&self, call: TxEnv, inspector: I) -> Result<(Outcome, I), TransactionError>
+    where
+        I: Inspector<chainwright_evm::execute::MachineContext>,
+    {
+        let names_price = call.gas_price != 0;
+        let mut block = self.block.clone();
+        if !names_price {
+            block.basefee = 0;
+        }
+        if let Some(blobs) =
+            block.blob_excess_gas_and_price.as_mut().filter(|_| call.max_fee_per_blob_gas == 0)
+        {
+            blobs.blob_gasprice = 0;
+        }
+        let rules = call_rules(self.rules.clone(), names_price);
+        let mut machine = Machine::watched(self.overlay.clone(), (rules, block), None, inspector);
+        let outcome = machine.inspect(call)?;
+        Ok((outcome, machine.into_parts().1))
+    }
+}
+
+fn account_override(account: alloy_rpc_types_eth::state::AccountOverride) -> AccountOverride {
+    let slots = |slots: alloy_primitives::map::B256HashMap<alloy_primitives::B256>| {
+        slots.into_iter().map(|(slot, value)| (slot.into(), value.into())).collect()
+    };
+    AccountOverride {
+        nonce: account.nonce,
+        balance: account.balance,
+        code: account.code,
+        state: account.state.map(slots),
+        state_diff: account.state_diff.map(slots).unwrap_or_default(),
+    }
+}
+
+fn block_override(block: BlockOverrides) -> BlockOverride {
+    BlockOverride {
+        number: block.number,
+        time: block.time,
+        gas_limit: block.gas_limit,
+        beneficiary: block.coinbase,
+        difficulty: block.difficulty,
+        prev_randao: block.random,
+        base_fee: block.base_fee.map(|fee| fee.saturating_to()),
+        blob_base_fee: block.blob_base_fee.map(|fee| fee.saturating_to()),
+    }
+}
+
+/// A request as the machine takes it; what it leaves open is nothing, and gas the most there is.
+pub(crate) fn environment(context: &Context, request: &TransactionRequest) -> Result<TxEnv, RpcError> {
+    let chain_id = context.chain.ledger().config().chain_id;
+    if let Some(wrong) = request.chain_id.filter(|id| *id != chain_id) {
+        return Err(server_error(format!("chainId does not match node's (have={wrong}, want={chain_id})")));
+    }
+    let dynamic = request.max_fee_per_gas.is_some() || request.max_priority_fee_per_gas.is_some();
+    if request.gas_price.is_some() && dynamic {
+        let words = "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified";
+        return Err(server_error(words));
+    }
+    let input = match (&request.input.input, &request.input.data) {
+        (Some(input), Some(data)) if input != data => {
+            let words = "both \"data\" and \"input\" are set and not equal. Please use \"input\" to pass transaction call data";
+            return Err(server_error(words));
+        }
+        (input, data) => input.clone().or_else(|| data.clone()).unwrap_or_default(),
+    };
+    let fee_cap = request.gas_price.or(request.max_fee_per_gas).unwrap_or_default();
+    let tip = request.max_priority_fee_per_gas.unwrap_or_default();
+    if dynamic && tip > fee_cap {
+        return Err(server_error(format!("maxFeePerGas ({fee_cap}) < maxPriorityFeePerGas ({tip})")));
+    }
+    let authorizations = request.authorization_list.clone().unwrap_or_default();
+    let blobs = request.blob_versioned_hashes.clone().unwrap_or_default();
+    let tx_type = match () {
+        () if !authorizations.is_empty() => 4,
+        () if !blobs.is_empty() => 3,
+        () if dynamic => 2,
+        () if request.access_list.is_some() => 1,
+        () => 0,
+    };
+    Ok(TxEnv {
+        tx_type,
+        caller: request.from.unwrap_or_default(),
+        gas_limit: request.gas.unwrap_or(GAS_CAP).min(GAS_CAP),
+        gas_price: fee_cap,
+        kind: request.to.unwrap_or_default(),
+        value: request.value.unwrap_or_default(),
+        data: input,
+        nonce: request.nonce.unwrap_or_default(),
+        chain_id: Some(chain_id),
+        access_list: request.access_list.clone().unwrap_or_default(),
+        gas_priority_fee: (tx_type >= 2).then_some(tip),
+        blob_hashes: blobs,
+        max_fee_per_blob_gas: request.max_fee_per_blob_gas.unwrap_or_default(),
+        authorization_list: authorizations.into_iter().map(Either::Left).collect(),
+    })
+}
+
+/// What a call gave, or why it failed.
+pub(crate) fn output(result: ExecutionResult) -> Result<Bytes, RpcError> {
+    match result {
+        ExecutionResult::Success { output, .. } => Ok(output.into_data()),
+        ExecutionResult::Revert { output, .. } => Err(reverted(&output)),
+        ExecutionResult::Halt { reason, .. } => Err(server_error(halted(&reason))),
+    }
+}
+
+/// The error of a call that reverted.
+pub(crate) fn reverted(output: &Bytes) -> RpcError {
+    let words = reason(output)
+        .map_or_else(|| "execution reverted".to_owned(), |reason| format!("execution reverted: {reason}"));
+    RpcError::new(REVERTED, words).with_data(json!(output))
+}
+
+/// Why the machine stopped, as geth says it (`core/vm/errors.go`).
+pub(crate) fn halted(reason: &HaltReason) -> String {
+    match reason {
+        HaltReason::OutOfGas(_) => "out of gas".into(),
+        HaltReason::OpcodeNotFound => "invalid opcode".into(),
+        HaltReason::InvalidFEOpcode => "invalid opcode: INVALID".into(),
+        HaltReason::OutOfOffset => "return data out of bounds".into(),
+        HaltReason::CreateCollision => "contract address collision".into(),
+        HaltReason::CreateContractSizeLimit => "max code size exceeded".into(),
+        HaltReason::CreateInitCodeSizeLimit => "max initcode size exceeded".into(),
+        HaltReason::CreateContractStartingWithEF => "invalid code: must not begin with 0xef".into(),
+        HaltReason::NonceOverflow => "nonce uint64 overflow".into(),
+        HaltReason::StateChangeDuringStaticCall | HaltReason::CallNotAllowedInsideStatic => {
+            "write protection".into()
+        }
+        HaltReason::OutOfFunds => "insufficient balance for transfer".into(),
+        HaltReason::CallTooDeep => "max call depth exceeded".into(),
+        other => other.to_string(),
+    }
+}
+
+/// Solidity's `Error(string)` and `Panic(uint256)` (geth, `accounts/abi` `UnpackRevert`).
+fn reason(output: &[u8]) -> Option<String> {
+    let (selector, rest) = output.split_first_chunk::<4>()?;
+    match selector {
+        [0x08, 0xc3, 0x79, 0xa0] => {
+            let word = |at: usize| U256::from_be_slice(rest.get(at..at.checked_add(32)?)?).try_into().ok();
+            let start: usize = word(0)?;
+            let length: usize = word(start)?;
+            let from = start.checked_add(32)?;
+            let text = rest.get(from..from.checked_add(length)?)?;
+            Some(String::from_utf8_lossy(text).into_owned())
+        }
+        [0x4e, 0x48, 0x7b, 0x71] => {
+            let code = U256::try_from_be_slice(rest.get(..32)?)?;
+            Some(panic_words(code).map_or_else(|| format!("unknown panic code: {code:#x}"), Into::into))
+        }
+        _ => None,
+    }
+}
+
+/// geth, `accounts/abi` `panicReasons`.
+fn panic_words(code: U256) -> Option<&'static str> {
+    Some(match code.try_into().unwrap_or(u8::MAX) {
+        0x00 => "generic panic",
+        0x01 => "assert(false)",
+        0x11 => "arithmetic underflow or overflow",
+        0x12 => "division or modulo by zero",
+        0x21 => "enum overflow",
+        0x22 => "invalid encoded storage byte array accessed",
+        0x31 => "out-of-bounds array access; popping on an empty array",
+        0x32 => "out-of-bounds access of an array or bytesN",
+        0x41 => "out of memory",
+        0x51 => "uninitialized function",
+        _ => return None,
+    })
+}

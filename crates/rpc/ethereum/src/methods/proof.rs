@@ -1,0 +1,66 @@
+//! Accounts and slots with proofs against the state root (EIP-1186).
+
+use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U64, U256};
+use chainwright_evm::trie::{ProofError, ProofTrie};
+use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError};
+use serde_json::{Value, json};
+
+use super::state::slot_of;
+use super::{ADDRESS, BLOCK_OR_LATEST};
+use crate::chain::{HISTORY_BLOCKS, fault, server_error};
+use crate::dialect::{Context, Entry};
+use crate::input;
+
+const SLOTS: Parameter = Parameter::required("slots", Kind::Array("[slot,…]"), "Storage slots");
+
+/// Slots one proof may be asked for.
+const SLOTS_MAX: usize = 1024;
+
+pub(crate) const METHODS: &[Entry] = &[Entry {
+    name: "eth_getProof",
+    parameters: &[ADDRESS, SLOTS, BLOCK_OR_LATEST],
+    description: "An account and slots of it with Merkle proofs.",
+    answer: proof,
+}];
+
+fn proof(context: &Context, call: &Call) -> Answer {
+    let address: Address = input::required(call, 0)?;
+    let keys: Vec<String> = input::required(call, 1)?;
+    if keys.len() > SLOTS_MAX {
+        return Err(RpcError::invalid_params(format!("too many slots (max {SLOTS_MAX})")));
+    }
+    let slots = keys.iter().map(|key| slot_of(key)).collect::<Result<Vec<_>, _>>()?;
+    let block = context.chain.headers(input::block_or_latest(call, 2)?)?;
+    let block = block.ok_or_else(|| server_error("header not found"))?;
+    let mut trie = context.proofs.lock();
+    let trie = match &mut *trie {
+        Some(trie) => trie,
+        none => {
+            let head = context.chain.published().head();
+            none.insert(ProofTrie::load(&head, HISTORY_BLOCKS).map_err(fault)?)
+        }
+    };
+    let bodies = context.chain.published().bodies();
+    let proof = trie.prove(&block, bodies.as_ref(), address, &slots).map_err(|error| match error {
+        ProofError::Fault(error) => fault(error),
+        other => server_error(format!("historical state not available: {other}")),
+    })?;
+    let account = proof.account;
+    let shown_slots = keys.iter().zip(&proof.slots).map(
+        |(key, slot)| json!({ "key": shown_key(key, slot.slot), "value": slot.value, "proof": slot.nodes }),
+    );
+    Ok(json!({
+        "address": address,
+        "accountProof": proof.nodes,
+        "balance": account.map(|row| row.balance).unwrap_or_default(),
+        "codeHash": account.map_or(KECCAK256_EMPTY, |row| row.code_hash),
+        "nonce": U64::from(account.map(|row| row.nonce).unwrap_or_default()),
+        "storageHash": proof.storage_root,
+        "storageProof": shown_slots.collect::<Vec<_>>(),
+    }))
+}
+
+/// As the caller wrote it: whole words stay whole (geth, `internal/ethapi` `GetProof`).
+fn shown_key(written: &str, slot: U256) -> Value {
+    if written.len() >= 66 { json!(B256::from(slot)) } else { json!(slot) }
+}

@@ -1,0 +1,138 @@
+//! The chain of the execution APIs behind the real driver and store, under the engine that checks no seal.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chainwright_chain::{
+    BlockId, BoxFuture, ChainHandle, Clock, Consensus, Driver, Header as _, Inbox, Inline, Ledger as _,
+    Limits, Message, Parts, Proof, Timestamp,
+};
+use chainwright_evm::Evm;
+use chainwright_evm::config::Genesis;
+use chainwright_evm::types::EvmBlock;
+use chainwright_external::External;
+use chainwright_rpc::testing::TestHost;
+use chainwright_rpc::{Call, Dialect as _, Method, RpcError};
+use chainwright_rpc_ethereum::EthereumDialect;
+use chainwright_store::{DiskStore, Identity, Options, SimulatedDisk};
+use serde_json::{Value, json};
+
+/// Later than every block.
+const NOW: Timestamp = Timestamp(1_700_000_000);
+
+/// Nobody sleeps.
+struct Late;
+
+impl Clock for Late {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(core::future::pending())
+    }
+}
+
+/// A node and its methods.
+pub(crate) struct Node {
+    methods: BTreeMap<&'static str, Method>,
+    chain: ChainHandle<Evm>,
+    letters: mpsc::Sender<Option<Message<Evm>>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+fn driver(ledger: Evm, inbox: Inbox<Evm>) -> Driver<Evm> {
+    let consensus: Arc<dyn Consensus<Evm>> = Arc::new(External);
+    let identity = Identity {
+        ledger: Evm::NAME.to_owned(),
+        engine: consensus.name().to_owned(),
+        chain: ledger.genesis().0.header.hash().to_string(),
+        tables: ledger.tables(),
+    };
+    let store = DiskStore::open(Arc::new(SimulatedDisk::new(1)), identity, Options::default()).unwrap();
+    let parts = Parts {
+        ledger: Arc::new(ledger),
+        consensus,
+        store: Box::new(store),
+        workers: Arc::new(Inline),
+        inbox,
+        limits: Limits::default(),
+    };
+    Driver::open(parts, NOW).unwrap()
+}
+
+impl Node {
+    /// The chain of a folder, head, safe and finalized as its last file says.
+    pub(crate) fn start(folder: &Path) -> Self {
+        let genesis = std::fs::read_to_string(folder.join("genesis.json")).unwrap();
+        let ledger = Evm::new(Genesis::from_json(&genesis).unwrap());
+        let (letters, incoming) = mpsc::channel();
+        let sender = letters.clone();
+        let inbox: Inbox<Evm> = Arc::new(move |message| drop(sender.send(Some(message))));
+        let mut driver = driver(ledger, inbox.clone());
+        let chain = ChainHandle::new(inbox, driver.published(), Arc::new(Late));
+        let thread = std::thread::spawn(move || {
+            while let Ok(Some(message)) = incoming.recv() {
+                driver.handle(message, NOW);
+            }
+        });
+        let dialect = EthereumDialect::new(chain.clone(), Arc::new(TestHost::default()));
+        let methods = dialect.methods().into_iter().map(|method| (method.name, method)).collect();
+        let node = Self { methods, chain, letters, thread: Some(thread) };
+        node.import(folder);
+        node
+    }
+
+    fn import(&self, folder: &Path) {
+        let mut rest = Bytes::from(std::fs::read(folder.join("chain.rlp")).unwrap());
+        while !rest.is_empty() {
+            let block = EvmBlock::take(&mut rest).unwrap();
+            let id = block.header.id();
+            self.chain.import(block).wait().unwrap().unwrap();
+            self.chain.prefer(id).wait().unwrap().unwrap();
+        }
+        let choice = std::fs::read_to_string(folder.join("headfcu.json")).unwrap();
+        let choice: Value = serde_json::from_str(&choice).unwrap();
+        let id = |name: &str| {
+            let hash: alloy_primitives::B256 =
+                serde_json::from_value(choice["params"][0][name].clone()).unwrap();
+            BlockId(hash.0)
+        };
+        self.chain.prefer(id("headBlockHash")).wait().unwrap().unwrap();
+        self.chain.safe(id("safeBlockHash")).wait().unwrap().unwrap();
+        self.chain.finalize(id("finalizedBlockHash"), Proof::default()).wait().unwrap().unwrap();
+        self.chain.sync().wait().unwrap().unwrap();
+    }
+
+    /// The reply to a request, both as they travel.
+    pub(crate) fn reply(&self, request: &Value) -> Value {
+        let name = request["method"].as_str().unwrap();
+        let answer = match self.methods.get(name) {
+            None => {
+                let words = format!("the method {name} does not exist/is not available");
+                Err(RpcError::new(-32601, words))
+            }
+            Some(method) => {
+                let params = request.get("params").cloned().unwrap_or(Value::Null);
+                method.arguments(params).and_then(|params| (method.handler)(&Call::new(params)))
+            }
+        };
+        let id = &request["id"];
+        match answer {
+            Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
+            Err(error) => json!({ "jsonrpc": "2.0", "id": id, "error": error.to_json() }),
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.letters.send(None);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

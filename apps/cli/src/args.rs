@@ -61,9 +61,9 @@ pub(crate) struct DevArgs {
     /// Where the network lives (default: `./chainwright-data/<chain>`).
     #[arg(long, value_name = "DIR")]
     pub(crate) datadir: Option<PathBuf>,
-    /// How many nodes, connected to each other.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=16))]
-    pub(crate) nodes: u8,
+    /// How many nodes, connected to each other [default: the chain file's, or 3].
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) nodes: Option<u8>,
     /// Time between blocks, such as `500ms`, `2s` or `1m` [default: the chain file's].
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) block_time: Option<std::time::Duration>,
@@ -200,7 +200,8 @@ pub(crate) enum SpecCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
-    /// Files of blocks, each framed by magic and length; `.bz2` is read as it is; `-` is standard input.
+    /// Files of blocks: framed by magic and length, or RLP back to back for Ethereum's chains; `.bz2` is read as it is; `-` is
+    /// standard input.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// A preset's name or a chain file.
@@ -218,6 +219,15 @@ pub(crate) struct ImportArgs {
     /// Memory for rows that are not on disk yet, in MiB [default: 128].
     #[arg(long, value_name = "MIB", value_parser = parse_cache)]
     pub(crate) cache_mib: Option<usize>,
+    /// The block the chain shall stand at (consensus `external` only) [default: the last one, or the heaviest].
+    #[arg(long, value_name = "HASH")]
+    pub(crate) head: Option<String>,
+    /// The block that is safe from then on (consensus `external` only).
+    #[arg(long, value_name = "HASH")]
+    pub(crate) safe: Option<String>,
+    /// The block that is final from then on (consensus `external` only).
+    #[arg(long, value_name = "HASH")]
+    pub(crate) finalized: Option<String>,
 }
 
 #[derive(Debug, Args)]

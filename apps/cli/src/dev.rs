@@ -31,6 +31,8 @@ use crate::wallet::{DEV_WALLET, LocalWallet};
 use crate::{discovery, print, talk};
 use status::Status;
 
+/// How many nodes there are unless somebody says otherwise.
+const NODES: u8 = 3;
 /// Between the ports of two nodes.
 const PORT_STEP: u16 = 10;
 /// Between the blocks of a new sealer until its first reward can be spent.
@@ -81,7 +83,7 @@ pub(crate) fn run(args: &DevArgs, is_json: bool) -> CliResult<()> {
     let block_time = args.block_time.unwrap_or_else(|| Duration::from_secs_f64(dev.block_time_seconds));
     let wallet = match file.ledger {
         LedgerKind::Utxo => Some(LocalWallet::open_or_create(&data.join(DEV_WALLET), &file)?),
-        LedgerKind::Names => None,
+        LedgerKind::Names | LedgerKind::Evm => None,
     };
     let runtime = runtime()?;
     let shutdown = Shutdown::new();
@@ -99,7 +101,8 @@ impl Network {
     fn start(&mut self, args: &DevArgs, runtime: &tokio::runtime::Runtime) -> CliResult<()> {
         let rpc_base = args.rpc_port.unwrap_or(self.file.network.rpc_port);
         self.seal_first_rewards(rpc_base, runtime)?;
-        for number in 0..u16::from(args.nodes) {
+        let count = args.nodes.or(self.file.dev.and_then(|dev| dev.nodes)).unwrap_or(NODES);
+        for number in 0..u16::from(count) {
             let member = self.launch(number, self.block_time, rpc_base, runtime)?;
             discovery::announce(&member.data, member.rpc);
             self.members.push(member);
@@ -136,7 +139,9 @@ impl Network {
         let mut overrides = Overrides { sealing_secret: self.sealing_secret()?, ..Overrides::default() };
         if number == 0 {
             let address = self.wallet.as_ref().map(|wallet| wallet.address(0)).unwrap_or_default();
-            overrides.producer = Some(Producer { address, pace: Some(pace) });
+            // No pace is none: a block as soon as a transaction waits.
+            let pace = Some(pace).filter(|pace| !pace.is_zero());
+            overrides.producer = Some(Producer { address, pace });
         }
         let data = self.data.join(format!("node-{}", number + 1));
         let rpc = free_or_any(rpc_base.saturating_add(number * PORT_STEP));
@@ -231,7 +236,11 @@ impl Network {
 
     /// Money, a payment, and then watching until somebody says stop.
     fn live(&mut self) -> CliResult<()> {
-        let shown = if self.wallet.is_some() { self.show_payment() } else { self.show_claim() };
+        let shown = match self.file.ledger {
+            LedgerKind::Utxo => self.show_payment(),
+            LedgerKind::Names => self.show_claim(),
+            LedgerKind::Evm => Ok(()),
+        };
         match shown {
             Ok(()) => {}
             // Interrupted while waiting is no failure.

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use chainwright_chain::BlockId;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-pub(crate) use feed::{Exported, Imported, Report, export_blocks, import_blocks, import_headers};
+pub(crate) use feed::{Exported, Imported, Pointers, Report, export_blocks, import_blocks, import_headers};
 
 use crate::args::{ExportArgs, ImportArgs};
 use crate::discovery::DATA;
@@ -87,8 +88,19 @@ pub(crate) fn import(args: &ImportArgs, is_json: bool) -> CliResult<()> {
     let meter = Meter::default();
     let sizes = args.files.iter().map(|path| std::fs::metadata(path).map(|metadata| metadata.len()).ok());
     let mut progress = Progress::new(sizes.sum(), Meter::clone(&meter), is_json);
-    let report =
-        Report { files: args.files.clone(), meter, threads: args.threads, cache_bytes: args.cache_mib };
+    let pointers = Pointers {
+        head: pointer(args.head.as_deref())?,
+        safe: pointer(args.safe.as_deref())?,
+        finalized: pointer(args.finalized.as_deref())?,
+    };
+    let report = Report {
+        files: args.files.clone(),
+        meter,
+        threads: args.threads,
+        cache_bytes: args.cache_mib,
+        pointers,
+        follows: false,
+    };
     let started = Instant::now();
     let imported = cell.import(&data, report, &mut progress);
     progress.finish();
@@ -117,6 +129,15 @@ pub(crate) fn import(args: &ImportArgs, is_json: bool) -> CliResult<()> {
     ));
     print(format!("tip height {} {}", imported.height, imported.tip));
     Ok(())
+}
+
+/// A block's id as these chains write it: the hash's bytes in their order.
+fn pointer(text: Option<&str>) -> CliResult<Option<BlockId>> {
+    let Some(text) = text else { return Ok(None) };
+    let bytes = spec::decode_hex(text.trim_start_matches("0x")).and_then(|bytes| bytes.try_into().ok());
+    bytes.map(|bytes| Some(BlockId(bytes))).ok_or_else(|| {
+        CliError::usage(format!("`{text}` is no block hash")).hint("give 64 hexadecimal digits")
+    })
 }
 
 pub(crate) fn export(args: &ExportArgs, is_json: bool) -> CliResult<()> {

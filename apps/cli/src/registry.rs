@@ -1,9 +1,10 @@
 //! Every engine and every ledger, by name: the one file that knows them all.
 //!
 //! ```text
-//!              utxo                  names
-//!   pow        Bitcoin's chains      the smallest chain with work
-//!   solo       coins, one sealer     the smallest chain at all
+//!              utxo                  names                           evm
+//!   pow        Bitcoin's chains      the smallest chain with work    contracts under work
+//!   solo       coins, one sealer     the smallest chain at all       development chains
+//!   external                                                         blocks from files and callers
 //! ```
 //!
 //! A cell is assembled here with its types and then only used through [`Cell`]. Adding a ledger or an engine is one
@@ -11,6 +12,7 @@
 
 mod assembly;
 mod cell;
+mod evm;
 mod names;
 mod utxo;
 
@@ -98,5 +100,13 @@ pub(crate) fn cell(file: &ChainFile, overrides: &Overrides) -> CliResult<Box<dyn
         (Engine::Solo, LedgerKind::Utxo) => utxo::with_solo(file, overrides),
         (Engine::Pow, LedgerKind::Names) => names::with_pow(file, overrides),
         (Engine::Solo, LedgerKind::Names) => names::with_solo(file, overrides),
+        (Engine::Pow, LedgerKind::Evm) => evm::with_pow(file, overrides),
+        (Engine::Solo, LedgerKind::Evm) => evm::with_solo(file, overrides),
+        (Engine::External, LedgerKind::Evm) => evm::with_external(file, overrides),
+        (Engine::External, _) => Err(CliError::usage(format!(
+            "{}: consensus \"external\" is for ledgers whose headers claim a weight or that follow a caller",
+            file.name
+        ))
+        .hint("only `ledger = \"evm\"` goes with it; choose \"pow\" or \"solo\"")),
     }
 }

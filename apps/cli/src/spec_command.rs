@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::args::SpecCommand;
 use crate::error::{CliError, CliResult};
 use crate::registry::{self, Overrides};
+use crate::spec::Engine;
 use crate::{print, spec};
 
 pub(crate) fn run(command: SpecCommand, is_json: bool) -> CliResult<()> {
@@ -25,6 +26,7 @@ fn check(chain: &str, is_json: bool) -> CliResult<()> {
             json!({
                 "name": file.name, "about": file.about, "consensus": cell.consensus_name(),
                 "ledger": cell.ledger_name(), "genesis": genesis, "port": file.network.port,
+                "seal_is_checked": file.consensus != Engine::External,
                 "rpc_port": file.network.rpc_port,
             })
             .to_string(),
@@ -33,6 +35,9 @@ fn check(chain: &str, is_json: bool) -> CliResult<()> {
     }
     print(format!("{}: {}", file.name, file.about));
     print(format!("  consensus  {}", cell.consensus_name()));
+    if file.consensus == Engine::External {
+        print("  seal       not checked: blocks come from files and callers, and no peers are listened to");
+    }
     print(format!("  ledger     {}", cell.ledger_name()));
     print(format!("  genesis    {genesis}"));
     print(format!("  ports      {} for peers, {} for RPC", file.network.port, file.network.rpc_port));

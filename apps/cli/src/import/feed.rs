@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use chainwright_chain::{
-    Block as _, BlockId, ChainHandle, Codec as _, Header as _, Height, Imported as Fate, Ledger, Reject,
-    Reply,
+    Block as _, BlockId, ChainHandle, Codec as _, Header as _, Height, Imported as Fate, Ledger, Proof,
+    Reject, Reply,
 };
 
 use super::Progress;
 use crate::error::{CliError, CliResult, Context as _};
-use crate::frames::{FrameReader, Meter, write_frame};
+use crate::frames::{FrameReader, Framing, Meter, write_frame};
 
 /// Blocks handed to the driver whose fate is open.
 const IN_FLIGHT_BLOCKS: usize = 256;
@@ -34,6 +34,46 @@ pub(crate) struct Report {
     pub(crate) threads: Option<usize>,
     /// Bytes of rows that are not on disk yet.
     pub(crate) cache_bytes: Option<usize>,
+    pub(crate) pointers: Pointers,
+    /// Whether the last block of the files becomes the head, as far as nothing is heavier.
+    pub(crate) follows: bool,
+}
+
+/// Where the chain shall stand after an import, by ids. Only for engines that leave the choice to their caller.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pointers {
+    /// The head; otherwise the last block of the files, or the heaviest.
+    pub(crate) head: Option<BlockId>,
+    pub(crate) safe: Option<BlockId>,
+    pub(crate) finalized: Option<BlockId>,
+}
+
+impl Pointers {
+    /// Whether any is given.
+    pub(crate) fn is_any(&self) -> bool {
+        self.head.or(self.safe).or(self.finalized).is_some()
+    }
+
+    /// Moves the chain.
+    fn set<L: Ledger>(&self, chain: &ChainHandle<L>) -> CliResult<()> {
+        let verdict = |what: &str, id: BlockId, reply: Reply<Result<(), Reject>>| {
+            let verdict = reply.wait().context(|| "the chain has stopped".to_owned())?;
+            verdict.map_err(|reject| {
+                CliError::failed(format!("{} cannot be the {what}: {reject}", L::show_id(&id.0)))
+                    .hint("name a block of the files, or one that was there before")
+            })
+        };
+        if let Some(id) = self.head {
+            verdict("head", id, chain.prefer(id))?;
+        }
+        if let Some(id) = self.safe {
+            verdict("safe block", id, chain.safe(id))?;
+        }
+        if let Some(id) = self.finalized {
+            verdict("finalized block", id, chain.finalize(id, Proof::default()))?;
+        }
+        Ok(())
+    }
 }
 
 /// What was imported.
@@ -69,6 +109,9 @@ struct Feed<'a, L: Ledger> {
     flying_bytes: usize,
     orphans: HashMap<BlockId, Vec<(BlockId, Bytes)>>,
     orphan_count: usize,
+    /// Blocks that do not lead by themselves are made to: nobody else would.
+    follows: bool,
+    following: VecDeque<(BlockId, Reply<Result<(), Reject>>)>,
     blocks: u64,
     known: u64,
     bytes: u64,
@@ -80,7 +123,7 @@ struct Feed<'a, L: Ledger> {
 /// When a file cannot be read or decoded, or a block breaks the rules.
 pub(crate) fn import_blocks<L: Ledger>(
     chain: &ChainHandle<L>,
-    magic: [u8; 4],
+    framing: Framing,
     report: &Report,
     progress: &mut Progress,
 ) -> CliResult<Imported> {
@@ -90,6 +133,8 @@ pub(crate) fn import_blocks<L: Ledger>(
         flying_bytes: 0,
         orphans: HashMap::new(),
         orphan_count: 0,
+        follows: report.follows,
+        following: VecDeque::new(),
         blocks: 0,
         known: 0,
         bytes: 0,
@@ -98,7 +143,7 @@ pub(crate) fn import_blocks<L: Ledger>(
     std::thread::scope(|scope| {
         scope.spawn(move || {
             for file in &report.files {
-                if let Err(error) = read_file::<L>(file, magic, &report.meter, &sender) {
+                if let Err(error) = read_file::<L>(file, framing, &report.meter, &sender) {
                     // The other side has given up when it does not listen.
                     let _ = sender.send(Err(error));
                     return;
@@ -110,8 +155,10 @@ pub(crate) fn import_blocks<L: Ledger>(
             feed.offer(block, bytes)?;
             progress.update(feed.blocks, chain.published().head().headers.height().0);
         }
-        feed.land_all()
+        feed.land_all()?;
+        feed.followed(0)
     })?;
+    report.pointers.set(chain)?;
     chain
         .sync()
         .wait()
@@ -140,12 +187,12 @@ type Decoded<L> = CliResult<(<L as Ledger>::Block, Bytes)>;
 
 fn read_file<L: Ledger>(
     file: &Path,
-    magic: [u8; 4],
+    framing: Framing,
     meter: &Meter,
     sender: &std::sync::mpsc::SyncSender<Decoded<L>>,
 ) -> CliResult<()> {
     let cannot_read = || format!("cannot read {}", file.display());
-    let mut reader = FrameReader::open(file, magic, Meter::clone(meter)).context(cannot_read)?;
+    let mut reader = FrameReader::open(file, framing, Meter::clone(meter)).context(cannot_read)?;
     let mut number = 0_u64;
     while let Some(bytes) = reader.next().context(cannot_read)? {
         number += 1;
@@ -164,7 +211,7 @@ fn read_file<L: Ledger>(
 /// As [`import_blocks`].
 pub(crate) fn import_headers<L: Ledger>(
     chain: &ChainHandle<L>,
-    magic: [u8; 4],
+    framing: Framing,
     files: &[PathBuf],
 ) -> CliResult<()> {
     let mut batch = Vec::new();
@@ -175,7 +222,7 @@ pub(crate) fn import_headers<L: Ledger>(
     };
     for file in files.iter().filter(|file| *file != Path::new("-")) {
         let cannot_read = || format!("cannot read {}", file.display());
-        let mut reader = FrameReader::open(file, magic, Meter::default()).context(cannot_read)?;
+        let mut reader = FrameReader::open(file, framing, Meter::default()).context(cannot_read)?;
         while let Some(bytes) = reader.next().context(cannot_read)? {
             let Ok(block) = L::Block::decode(&bytes) else { break };
             batch.push(block.header().clone());
@@ -214,9 +261,13 @@ impl<L: Ledger> Feed<'_, L> {
         })?;
         match verdict {
             Ok(Fate::Known) => self.known += 1,
-            Ok(Fate::Valid | Fate::Stored) => {
+            Ok(fate @ (Fate::Valid | Fate::Stored)) => {
                 self.blocks += 1;
                 self.bytes += bytes.len() as u64;
+                if self.follows && fate == Fate::Stored {
+                    self.following.push_back((id, self.chain.prefer(id)));
+                    self.followed(IN_FLIGHT_BLOCKS)?;
+                }
             }
             // Genesis is in some files; nobody is its parent.
             Err(Reject::MissingParent(parent)) if parent == BlockId::ZERO => self.known += 1,
@@ -227,6 +278,19 @@ impl<L: Ledger> Feed<'_, L> {
             }
         }
         self.adopt_children(id)
+    }
+
+    /// Waits until no more than `open` blocks are on their way to the head.
+    fn followed(&mut self, open: usize) -> CliResult<()> {
+        while self.following.len() > open {
+            let Some((id, reply)) = self.following.pop_front() else { break };
+            let verdict = reply.wait().context(|| "the chain has stopped".to_owned())?;
+            verdict.map_err(|reject| {
+                CliError::failed(format!("block {}: {reject}", L::show_id(&id.0)))
+                    .hint("everything before it is imported; is this the right chain for the file?")
+            })?;
+        }
+        Ok(())
     }
 
     fn keep_orphan(&mut self, parent: BlockId, id: BlockId, bytes: Bytes) -> CliResult<()> {
@@ -266,7 +330,7 @@ impl<L: Ledger> Feed<'_, L> {
 /// When the file cannot be written or a block is not stored.
 pub(crate) fn export_blocks<L: Ledger>(
     chain: &ChainHandle<L>,
-    magic: [u8; 4],
+    framing: Framing,
     file: &Path,
     (from, to): (u32, Option<u32>),
 ) -> CliResult<Exported> {
@@ -286,9 +350,9 @@ pub(crate) fn export_blocks<L: Ledger>(
         let missing = || CliError::failed(format!("block {} is not stored", L::show_id(&id.0)));
         let body = chain.published().bodies().body(&id).context(|| "cannot read a block".to_owned())?;
         let body = body.ok_or_else(missing)?;
-        write_frame(&mut out, magic, &body).context(cannot_write)?;
+        write_frame(&mut out, framing, &body).context(cannot_write)?;
         exported.blocks += 1;
-        exported.bytes += body.len() as u64 + 8;
+        exported.bytes += body.len() as u64 + framing.overhead();
     }
     out.flush().context(cannot_write)?;
     Ok(exported)

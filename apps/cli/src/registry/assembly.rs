@@ -15,6 +15,7 @@ use chainwright_utxo::hash::sha256;
 
 use super::{Assume, Overrides};
 use crate::error::{CliError, CliResult};
+pub(crate) use crate::frames::Framing;
 use crate::spec::{self, ChainFile, FirstBlock, block_id};
 
 /// The user agent's own part (BIP-0014).
@@ -29,6 +30,8 @@ pub(crate) struct Assembly<L: Ledger> {
     pub(crate) dialects: MakeDialects<L>,
     /// Whether headers should be known before their blocks come: an assumed-valid block is named.
     pub(crate) wants_headers_first: bool,
+    /// How blocks lie in files.
+    pub(crate) framing: Framing,
 }
 
 /// Whose data a store holds: the first block and the rules tell chains of one cell apart, the sealing key included.
@@ -122,10 +125,12 @@ pub(super) fn solo_engine<L: Ledger>(
     overrides: &Overrides,
     payee: Vec<u8>,
 ) -> CliResult<Solo> {
-    if file.solo.is_none() {
-        return Err(CliError::usage("section [solo] is missing"));
-    }
+    let section = file.solo.as_ref().ok_or_else(|| CliError::usage("section [solo] is missing"))?;
     let genesis = ledger.genesis().0.header().id();
+    let patient = |mut solo: Solo| {
+        solo.future_limit_seconds = section.future_limit_seconds.unwrap_or(solo.future_limit_seconds);
+        solo
+    };
     let wrong = |error: chainwright_solo::KeyError| CliError::usage(format!("solo: {error}"));
     let secret =
         overrides.sealing_secret.map(|secret| SealingKey::from_bytes(secret).map_err(wrong)).transpose()?;
@@ -134,14 +139,14 @@ pub(super) fn solo_engine<L: Ledger>(
             .hint("`chainwright dev` makes one; for a chain of your own, set solo.key to the public key (`chainwright key seal FILE` prints it), or give --sealing-key FILE")
     })?;
     let (Some(secret), Some(producer)) = (secret, &overrides.producer) else {
-        return Ok(Solo::follower(genesis, key));
+        return Ok(patient(Solo::follower(genesis, key)));
     };
     if secret.verifying_key().to_bytes() != key.to_bytes() {
         return Err(CliError::usage("the sealing key is not the one the chain file names")
             .hint("`chainwright key seal FILE` prints the public key of a sealing key"));
     }
     let sealing = producer.pace.map_or(Sealing::OnTransaction, Sealing::Interval);
-    Ok(Solo::sealer(genesis, secret, sealing, payee))
+    Ok(patient(Solo::sealer(genesis, secret, sealing, payee)))
 }
 
 /// An engine that takes every block's deferred checks as passed.

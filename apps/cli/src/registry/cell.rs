@@ -107,6 +107,13 @@ impl<L: Ledger> Assembly<L> {
     }
 }
 
+impl<L: Ledger> Assembly<L> {
+    /// Whether seal and fork choice come from outside.
+    fn is_external(&self) -> bool {
+        self.consensus.name() == "external"
+    }
+}
+
 impl<L: Ledger> Cell for Assembly<L> {
     fn consensus_name(&self) -> &'static str {
         self.consensus.name()
@@ -120,15 +127,27 @@ impl<L: Ledger> Cell for Assembly<L> {
         L::show_id(&self.ledger.genesis().0.header().id().0)
     }
 
-    fn import(self: Box<Self>, data: &Path, report: Report, progress: &mut Progress) -> CliResult<Imported> {
+    fn import(
+        self: Box<Self>,
+        data: &Path,
+        mut report: Report,
+        progress: &mut Progress,
+    ) -> CliResult<Imported> {
+        report.follows = self.is_external();
+        if report.pointers.is_any() && !report.follows {
+            let engine = self.consensus.name();
+            return Err(CliError::usage(format!(
+                "--head, --safe and --finalized: `{engine}` chooses by itself"
+            ))
+            .hint("they are for chains with `consensus = \"external\"`"));
+        }
         let shutdown = Shutdown::new();
         let (mut room, _runtime) =
             self.open_offline(data, (report.threads, report.cache_bytes), &shutdown)?;
-        let magic = self.parameters.magic;
         if self.wants_headers_first {
-            import_headers(room.chain(), magic, &report.files)?;
+            import_headers(room.chain(), self.framing, &report.files)?;
         }
-        let imported = import_blocks(room.chain(), magic, &report, progress);
+        let imported = import_blocks(room.chain(), self.framing, &report, progress);
         room.stop();
         match shutdown.failure() {
             Some(failure) => Err(CliError::failed(failure)),
@@ -138,16 +157,22 @@ impl<L: Ledger> Cell for Assembly<L> {
 
     fn export(self: Box<Self>, data: &Path, file: &Path, heights: (u32, Option<u32>)) -> CliResult<Exported> {
         let (mut room, _runtime) = self.open_offline(data, (Some(1), None), &Shutdown::new())?;
-        let exported = export_blocks(room.chain(), self.parameters.magic, file, heights);
+        let exported = export_blocks(room.chain(), self.framing, file, heights);
         room.stop();
         exported
     }
 
     fn start(
         mut self: Box<Self>,
-        settings: NodeSettings,
+        mut settings: NodeSettings,
         shutdown: Shutdown,
     ) -> BoxFuture<'static, Result<Box<dyn RunningNode>, StartError>> {
+        if self.is_external() {
+            // Nothing a peer says could be checked. An empty name is nobody.
+            let peers = &mut settings.options.peers;
+            peers.listen = Vec::new();
+            peers.connect = vec![String::new()];
+        }
         let policy = &mut self.parameters.policy;
         if !settings.options.peers.connect.is_empty() {
             (policy.outbound_full_relay_max, policy.outbound_block_relay_max) = (0, 0);

@@ -6,7 +6,7 @@ use chainwright_chain::{BlockId, Consensus, Weight};
 use chainwright_names::{Names, NamesHeader, commitment};
 use chainwright_rpc::{Dialect, GenericDialect};
 
-use super::assembly::{assuming, boxed_pow, identity, pow_engine, solo_engine, wire};
+use super::assembly::{Framing, assuming, boxed_pow, identity, pow_engine, solo_engine, wire};
 use super::{Assembly, Assume, Cell, Overrides};
 use crate::error::{CliError, CliResult};
 use crate::spec::{ChainFile, FirstBlock};
@@ -65,5 +65,6 @@ fn assemble(
         parameters,
         dialects: Box::new(|chain, _| vec![GenericDialect::new(chain.clone()) as Arc<dyn Dialect>]),
         wants_headers_first: false,
+        framing: Framing::Magic(file.network.magic.0),
     }
 }

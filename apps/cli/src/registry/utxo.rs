@@ -14,7 +14,7 @@ use chainwright_utxo::params::Parameters;
 use chainwright_utxo::pool::Policy;
 use chainwright_utxo::script::Script;
 
-use super::assembly::{assuming, boxed_pow, identity, pow_engine, solo_engine, wire};
+use super::assembly::{Framing, assuming, boxed_pow, identity, pow_engine, solo_engine, wire};
 use super::{Assembly, Assume, Cell, Overrides};
 use crate::error::{CliError, CliResult};
 use crate::spec::{ChainFile, UtxoSection};
@@ -91,6 +91,7 @@ fn assemble(
         identity,
         parameters: wire,
         wants_headers_first: false,
+        framing: Framing::Magic(file.network.magic.0),
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Invariant: nothing about a chain is decided outside of its file; presets are files that are compiled in.
 
+mod evm;
 mod hex;
 mod pow;
 mod rules;
@@ -17,6 +18,7 @@ use serde::Deserialize;
 
 use crate::error::{CliError, CliResult};
 
+pub(crate) use evm::EvmSection;
 pub(crate) use hex::{Hex, decode as decode_hex, encode as encode_hex};
 pub(crate) use pow::{FirstBlock, PowSection, block_id, parse_work};
 pub(crate) use utxo::UtxoSection;
@@ -30,6 +32,8 @@ pub(crate) const PRESETS: &[(&str, &str)] = &[
     ("utxo-solo", include_str!("../../../../chains/utxo-solo.toml")),
     ("names-pow", include_str!("../../../../chains/names-pow.toml")),
     ("names-solo", include_str!("../../../../chains/names-solo.toml")),
+    ("ethereum-dev", include_str!("../../../../chains/ethereum-dev.toml")),
+    ("pow-evm", include_str!("../../../../chains/pow-evm.toml")),
 ];
 
 /// The engines a file can name.
@@ -40,6 +44,8 @@ pub(crate) enum Engine {
     Pow,
     /// One key seals.
     Solo,
+    /// Seal and fork choice come from outside.
+    External,
 }
 
 /// The ledgers a file can name.
@@ -50,6 +56,8 @@ pub(crate) enum LedgerKind {
     Utxo,
     /// A registry of names: the smallest one.
     Names,
+    /// Ethereum's.
+    Evm,
 }
 
 /// What a chain file holds.
@@ -70,6 +78,10 @@ pub(crate) struct ChainFile {
     pub(crate) solo: Option<SoloSection>,
     pub(crate) utxo: Option<UtxoSection>,
     pub(crate) names: Option<NamesSection>,
+    pub(crate) evm: Option<EvmSection>,
+    /// Where the file lies, for files it names; presets name none.
+    #[serde(skip)]
+    pub(crate) folder: Option<std::path::PathBuf>,
     /// Everything in the file that decides which blocks are valid, in one order.
     #[serde(skip)]
     pub(crate) rules: String,
@@ -90,7 +102,10 @@ pub(crate) struct NetworkSection {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DevSection {
+    /// Zero under one sealer: a block as soon as a transaction waits.
     pub(crate) block_time_seconds: f64,
+    /// How many nodes, unless told otherwise.
+    pub(crate) nodes: Option<u8>,
 }
 
 /// One key seals; which one, the operator says, not the file.
@@ -99,6 +114,8 @@ pub(crate) struct DevSection {
 pub(crate) struct SoloSection {
     /// The public key whose signature makes a block final (BIP-0340, 32 bytes); without one, `dev` makes a key.
     pub(crate) key: Option<Hex<32>>,
+    /// How far a header's time may be ahead of the node's [default: two hours].
+    pub(crate) future_limit_seconds: Option<u64>,
 }
 
 /// The registry of names has a time and a target for its first block, and nothing else.
@@ -117,7 +134,9 @@ pub(crate) struct NamesSection {
 /// When there is neither, or the text makes no sense; the message names line and key.
 pub(crate) fn load(name_or_path: &str) -> CliResult<ChainFile> {
     let (text, source) = read(name_or_path)?;
-    parse(&text, &source)
+    let mut file = parse(&text, &source)?;
+    file.folder = Path::new(&source).parent().map(Path::to_path_buf);
+    Ok(file)
 }
 
 /// The text of a preset or a file, and what to call it in messages.
@@ -167,6 +186,7 @@ impl ChainFile {
             ("solo", self.solo.is_some(), self.consensus == Engine::Solo),
             ("utxo", self.utxo.is_some(), self.ledger == LedgerKind::Utxo),
             ("names", self.names.is_some(), self.ledger == LedgerKind::Names),
+            ("evm", self.evm.is_some(), self.ledger == LedgerKind::Evm),
         ];
         for (section, is_there, is_wanted) in sections {
             if is_there && !is_wanted {
@@ -185,7 +205,9 @@ impl ChainFile {
             return Err(CliError::usage(format!("{source}: name `{}` cannot name a folder", self.name))
                 .hint("use letters, digits, `-` and `_`"));
         }
-        let is_pace = |dev: DevSection| (0.01..=86_400.0).contains(&dev.block_time_seconds);
+        let is_at_once = |dev: DevSection| dev.block_time_seconds == 0.0 && self.consensus == Engine::Solo;
+        let is_pace =
+            |dev: DevSection| (0.01..=86_400.0).contains(&dev.block_time_seconds) || is_at_once(dev);
         if !self.dev.is_none_or(is_pace) {
             return Err(CliError::usage(format!(
                 "{source}: dev.block_time_seconds must lie between 0.01 and 86400"

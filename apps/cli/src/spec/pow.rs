@@ -31,6 +31,8 @@ fn zero() -> String {
 enum HashName {
     #[default]
     Sha256d,
+    /// For headers of Ethereum's form.
+    Keccak256,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -73,8 +75,10 @@ impl PowSection {
     /// When a value is out of range or belongs to the other rule.
     pub(crate) fn engine(&self, first: FirstBlock) -> CliResult<Pow> {
         let mut pow = Pow::new(self.target.rule(first)?);
-        let HashName::Sha256d = self.hash;
-        pow.hash = WorkHash::Sha256d;
+        pow.hash = match self.hash {
+            HashName::Sha256d => WorkHash::Sha256d,
+            HashName::Keccak256 => WorkHash::Keccak256,
+        };
         pow.minimum_weight = parse_work(&self.minimum_work)?;
         pow.assumed_valid = self.assumed_valid.map(|id| block_id(id.0));
         if let Some(seconds) = self.future_limit_seconds {

@@ -214,12 +214,12 @@ impl Network {
             );
             return;
         }
-        print(format!(
-            "{}: {} nodes, a block every {:?}",
-            self.file.name,
-            self.members.len(),
-            self.block_time
-        ));
+        let pace = if self.block_time.is_zero() {
+            "a block as soon as a transaction waits".to_owned()
+        } else {
+            format!("a block every {:?}", self.block_time)
+        };
+        print(format!("{}: {} nodes, {pace}", self.file.name, self.members.len()));
         for (index, member) in self.members.iter().enumerate() {
             print(format!(
                 "  node {}   rpc http://{}   peers {}   data {}",

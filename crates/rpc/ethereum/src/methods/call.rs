@@ -1,5 +1,6 @@
 //! Trying something out: calls, gas estimates, access lists.
 
+use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, TxKind, U64};
 use alloy_rpc_types_eth::TransactionRequest;
 use chainwright_evm::execute::TransactionError;
@@ -109,11 +110,21 @@ fn highest(scene: &mut Scene, request: &TransactionRequest, tx: &TxEnv) -> Resul
 }
 
 fn estimate(context: &Context, call: &Call) -> Answer {
-    let (mut scene, request) = scene(context, call)?;
-    let tx = environment(context, &request)?;
-    let mut high = highest(&mut scene, &request, &tx)?;
+    let (scene, request) = scene(context, call)?;
+    estimate_in(context, scene, &request).map(|gas| json!(U64::from(gas)))
+}
+
+/// How much gas a transaction needs after the newest block.
+pub(super) fn estimated(context: &Context, request: &TransactionRequest) -> Result<u64, RpcError> {
+    let latest = BlockId::Number(BlockNumberOrTag::Latest);
+    estimate_in(context, Scene::new(context, latest, None, None)?, request)
+}
+
+fn estimate_in(context: &Context, mut scene: Scene, request: &TransactionRequest) -> Result<u64, RpcError> {
+    let tx = environment(context, request)?;
+    let mut high = highest(&mut scene, request, &tx)?;
     if is_transfer(&mut scene, &tx)? && matches!(attempt(&scene, &tx, TRANSFER_GAS)?, Trial::Enough { .. }) {
-        return Ok(json!(U64::from(TRANSFER_GAS)));
+        return Ok(TRANSFER_GAS);
     }
     let too_little = || server_error(format!("gas required exceeds allowance ({high})"));
     let (used, peak) = match attempt(&scene, &tx, high)? {
@@ -141,7 +152,7 @@ fn estimate(context: &Context, call: &Call) -> Answer {
         // Most transactions need little more than they use: look near the bottom first.
         at = (low + (high - low) / 2).min(low.saturating_mul(2));
     }
-    Ok(json!(U64::from(high)))
+    Ok(high)
 }
 
 /// Whether it only moves value, to an account without code.

@@ -1,5 +1,6 @@
 //! The methods, by what they are about. Each group is a table; [`ALL`] is the dialect.
 
+mod accounts;
 mod blocks;
 mod call;
 mod config;
@@ -10,12 +11,15 @@ mod pool;
 mod proof;
 mod raw;
 mod state;
+mod testing;
+mod trace;
 
 use crate::dialect::Entry;
 use chainwright_rpc::{Kind, Parameter};
 
 /// Every group.
 pub(crate) const ALL: &[&[Entry]] = &[
+    accounts::METHODS,
     blocks::METHODS,
     call::METHODS,
     config::METHODS,
@@ -26,6 +30,8 @@ pub(crate) const ALL: &[&[Entry]] = &[
     proof::METHODS,
     raw::METHODS,
     state::METHODS,
+    testing::METHODS,
+    trace::METHODS,
 ];
 
 /// A block by number, tag, hash or object.

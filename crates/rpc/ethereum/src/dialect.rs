@@ -5,11 +5,12 @@ use std::sync::Arc;
 use chainwright_chain::ChainHandle;
 use chainwright_evm::Evm;
 use chainwright_evm::trie::ProofTrie;
-use chainwright_rpc::{Answer, Call, Dialect, Host, Method, Parameter, Style};
+use chainwright_rpc::{Answer, Call, Dialect, Follower, Host, Method, Parameter, Session, Style};
 use parking_lot::Mutex;
 
 use crate::chain::Reader;
 use crate::methods;
+use crate::subscribe::{Subscriptions, Teller};
 
 /// What every method works with.
 pub(crate) struct Context {
@@ -17,6 +18,8 @@ pub(crate) struct Context {
     pub(crate) host: Arc<dyn Host>,
     /// Stands where the last proof was asked for; loaded for the first one.
     pub(crate) proofs: Mutex<Option<ProofTrie<Evm>>>,
+    /// Who is told of what over WebSockets.
+    pub(crate) subscriptions: Arc<Subscriptions>,
 }
 
 /// One method: what it is called, what it takes, and the function that answers.
@@ -33,7 +36,12 @@ pub struct EthereumDialect(Arc<Context>);
 impl EthereumDialect {
     /// A dialect over a running chain.
     pub fn new(chain: ChainHandle<Evm>, host: Arc<dyn Host>) -> Arc<Self> {
-        Arc::new(Self(Arc::new(Context { chain: Reader::new(chain), host, proofs: Mutex::default() })))
+        Arc::new(Self(Arc::new(Context {
+            chain: Reader::new(chain),
+            host,
+            proofs: Mutex::default(),
+            subscriptions: Arc::default(),
+        })))
     }
 }
 
@@ -62,5 +70,14 @@ impl Dialect for EthereumDialect {
             }
         };
         methods::ALL.iter().flat_map(|group| group.iter()).map(method).collect()
+    }
+
+    fn follower(self: Arc<Self>) -> Option<Follower> {
+        let mut teller = Teller::new(Arc::clone(&self.0));
+        Some(Box::new(move |notices| teller.hear(notices)))
+    }
+
+    fn closed(&self, session: &Session) {
+        self.0.subscriptions.close(session);
     }
 }

@@ -18,5 +18,6 @@ mod input;
 mod lookup;
 mod methods;
 mod shape;
+mod subscribe;
 
 pub use dialect::EthereumDialect;

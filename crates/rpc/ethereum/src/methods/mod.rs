@@ -11,6 +11,7 @@ mod pool;
 mod proof;
 mod raw;
 mod state;
+mod subscribe;
 mod testing;
 mod trace;
 
@@ -30,6 +31,7 @@ pub(crate) const ALL: &[&[Entry]] = &[
     proof::METHODS,
     raw::METHODS,
     state::METHODS,
+    subscribe::METHODS,
     testing::METHODS,
     trace::METHODS,
 ];

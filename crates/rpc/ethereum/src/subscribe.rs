@@ -1,0 +1,192 @@
+//! What is pushed over WebSockets: new heads, logs, transactions of the pool.
+//!
+//! A follower stands at the head it told last. When the head moves it walks down to the fork (logs of what left the chain are
+//! told again as removed) and up to the new head.
+
+use std::sync::Arc;
+
+use alloy_primitives::B256;
+use alloy_rpc_types_eth::{Filter, Log};
+use chainwright_chain::{Headers, Notice};
+use chainwright_evm::Evm;
+use chainwright_rpc::{RpcError, Session};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use crate::dialect::Context;
+use crate::shape;
+
+/// What a subscriber wants to hear of.
+pub(crate) enum Topic {
+    /// Headers of blocks that join the chain.
+    Heads,
+    /// Logs that fit.
+    Logs(Box<Filter>),
+    /// Hashes of transactions the pool took.
+    Pending,
+    /// The same, whole.
+    PendingWhole,
+    /// Beginning and end of catching up; this node never tells of it.
+    Syncing,
+}
+
+struct Subscription {
+    id: String,
+    session: Session,
+    topic: Topic,
+}
+
+#[derive(Default)]
+struct Inner {
+    count: u64,
+    active: Vec<Subscription>,
+}
+
+/// All subscriptions of all connections.
+#[derive(Default)]
+pub(crate) struct Subscriptions(Mutex<Inner>);
+
+impl Subscriptions {
+    /// An id nobody has.
+    pub(crate) fn fresh_id(&self) -> String {
+        let mut inner = self.0.lock();
+        inner.count += 1;
+        format!("{:#x}", inner.count)
+    }
+
+    /// Begins to tell; to be called once the reply with the id is on its way.
+    pub(crate) fn add(&self, id: String, session: Session, topic: Topic) {
+        self.0.lock().active.push(Subscription { id, session, topic });
+    }
+
+    /// Whether there was such a subscription of that connection.
+    pub(crate) fn remove(&self, id: &str, session: &Session) -> bool {
+        let active = &mut self.0.lock().active;
+        let before = active.len();
+        active.retain(|it| it.id != id || it.session.id() != session.id());
+        active.len() < before
+    }
+
+    /// Forgets a connection.
+    pub(crate) fn close(&self, session: &Session) {
+        self.0.lock().active.retain(|it| it.session.id() != session.id());
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.lock().active.is_empty()
+    }
+
+    /// Tells every subscriber what is made for its topic; who is gone is forgotten.
+    fn tell(&self, make: impl Fn(&Topic) -> Vec<Value>) {
+        self.0.lock().active.retain(|it| {
+            make(&it.topic).into_iter().all(|result| {
+                let message = json!({ "subscription": it.id, "result": result });
+                it.session.notify("eth_subscription", message).is_ok()
+            })
+        });
+    }
+}
+
+/// Follows the chain for all subscribers.
+pub(crate) struct Teller {
+    context: Arc<Context>,
+    at: Headers<Evm>,
+}
+
+impl Teller {
+    /// Stands at the head.
+    pub(crate) fn new(context: Arc<Context>) -> Self {
+        let at = context.chain.published().head().headers;
+        Self { context, at }
+    }
+
+    /// Tells what happened.
+    pub(crate) fn hear(&mut self, notices: &[Notice]) {
+        let head = self.context.chain.published().head().headers;
+        if self.context.subscriptions.is_empty() {
+            self.at = head;
+            return;
+        }
+        for notice in notices {
+            if let Notice::Pooled(id) = notice {
+                self.tell_pooled(B256::from(id.0));
+            }
+        }
+        // A block that cannot be read is told of by the next call.
+        let _ = self.move_to(&head);
+    }
+
+    fn tell_pooled(&self, hash: B256) {
+        let tx = self.context.chain.published().pool().entry(&hash).map(|entry| Arc::clone(&entry.tx));
+        let whole = tx.and_then(|tx| shape::waiting(&tx).and_then(|tx| shape::json_of(&tx)).ok());
+        self.context.subscriptions.tell(|topic| match topic {
+            Topic::Pending => vec![json!(hash)],
+            Topic::PendingWhole => whole.clone().into_iter().collect(),
+            _ => Vec::new(),
+        });
+    }
+
+    fn move_to(&mut self, head: &Headers<Evm>) -> Result<(), RpcError> {
+        let fork = self.at.fork_point(head);
+        while self.at.height() > fork.height() {
+            let logs = self.logs(&self.at, true)?;
+            self.tell_logs(&logs);
+            let Some(parent) = self.at.parent() else { break };
+            self.at = parent;
+        }
+        let mut way: Vec<_> = head.down().take_while(|block| block.height() > fork.height()).collect();
+        while let Some(block) = way.pop() {
+            let logs = self.logs(&block, false)?;
+            let header = shape::json_of(&shape::header(block.header(), None))?;
+            self.context.subscriptions.tell(|topic| match topic {
+                Topic::Heads => vec![header.clone()],
+                _ => Vec::new(),
+            });
+            self.tell_logs(&logs);
+            self.at = block;
+        }
+        Ok(())
+    }
+
+    fn logs(&self, block: &Headers<Evm>, removed: bool) -> Result<Vec<Log>, RpcError> {
+        let Some(receipts) = self.context.chain.receipts(block)? else { return Ok(Vec::new()) };
+        Ok(shape::logs(&self.context.chain.body(block)?, &receipts, removed))
+    }
+
+    fn tell_logs(&self, logs: &[Log]) {
+        self.context.subscriptions.tell(|topic| match topic {
+            Topic::Logs(filter) => {
+                let fitting = logs.iter().filter(|log| filter.matches(&log.inner));
+                fitting.filter_map(|log| shape::json_of(log).ok()).collect()
+            }
+            _ => Vec::new(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chainwright_rpc::testing::session;
+
+    #[test]
+    fn only_who_asked_is_told_and_only_the_owner_may_end_it() {
+        let (alice, mut told) = session(1);
+        let (bob, _) = session(2);
+        let all = Subscriptions::default();
+        let id = all.fresh_id();
+        all.add(id.clone(), alice.clone(), Topic::Pending);
+        let pending = |topic: &Topic| match topic {
+            Topic::Pending => vec![json!("0x07")],
+            _ => Vec::new(),
+        };
+        all.tell(pending);
+        let message = r#"{"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":"0x1","result":"0x07"}}"#;
+        assert_eq!(told.next().as_deref(), Some(message));
+        assert!(!all.remove(&id, &bob));
+        assert!(all.remove(&id, &alice));
+        all.tell(pending);
+        assert_eq!(told.next(), None);
+        assert!(all.is_empty());
+    }
+}

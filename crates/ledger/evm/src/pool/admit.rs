@@ -205,33 +205,27 @@ impl Own<'_> {
         }
         let spent = self.account.map_or(U512::ZERO, Account::spent);
         let replaced = self.account.filter(|account| account.is_pending(self.nonce));
-        match replaced.and_then(|account| account.get(self.nonce)) {
-            Some(old) => {
-                let old = U512::from(old.cost);
-                let need = spent - old + cost;
-                if balance < need {
-                    // A bump that lowers the cost cannot overshoot what was there before; geth would print it all the same.
-                    let bump =
-                        if cost >= old { (cost - old).to_string() } else { format!("-{}", old - cost) };
-                    let over = need - balance;
-                    return poor(format!(
-                        "balance {balance}, queued cost {spent}, tx bumped {bump}, overshot {over}"
-                    ));
-                }
+        if let Some(old) = replaced.and_then(|account| account.get(self.nonce)) {
+            let old = U512::from(old.cost);
+            let need = spent - old + cost;
+            if balance < need {
+                // A bump that lowers the cost cannot overshoot what was there before; geth would print it all the same.
+                let bump = if cost >= old { (cost - old).to_string() } else { format!("-{}", old - cost) };
+                let over = need - balance;
+                return poor(format!(
+                    "balance {balance}, queued cost {spent}, tx bumped {bump}, overshot {over}"
+                ));
             }
-            None => {
-                let need = spent + cost;
-                if balance < need {
-                    let over = need - balance;
-                    return poor(format!(
-                        "balance {balance}, queued cost {spent}, tx cost {cost}, overshot {over}"
-                    ));
-                }
-                let used = self.account.map_or(0, Account::len);
-                if self.is_blob && used >= BLOB_ACCOUNT_SLOTS {
-                    return Err(policy_with(ACCOUNT_LIMIT, format!("pooled {used} txs")));
-                }
-            }
+            return Ok(cost.saturating_to());
+        }
+        let need = spent + cost;
+        if balance < need {
+            let over = need - balance;
+            return poor(format!("balance {balance}, queued cost {spent}, tx cost {cost}, overshot {over}"));
+        }
+        let used = self.account.map_or(0, Account::len);
+        if self.is_blob && used >= BLOB_ACCOUNT_SLOTS {
+            return Err(policy_with(ACCOUNT_LIMIT, format!("pooled {used} txs")));
         }
         // At most a balance, so it fits.
         Ok(cost.saturating_to())

@@ -152,7 +152,7 @@ impl EvmPool {
         };
         let addresses: Vec<Address> = self.accounts.keys().copied().collect();
         for address in addresses {
-            let removed = self.change(&address, |account| account.remove_where(&is_bad));
+            let removed = self.change(&address, |account| account.remove_where(is_bad));
             removed.unwrap_or_default().iter().for_each(|entry| self.forget(entry));
         }
         self.gas_max = terms.gas_limit;

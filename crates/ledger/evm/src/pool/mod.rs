@@ -153,7 +153,9 @@ impl EvmPool {
             replaced
         });
         let replaced = replaced.flatten();
-        replaced.iter().for_each(|old| self.forget(old));
+        if let Some(old) = &replaced {
+            self.forget(old);
+        }
         replaced
     }
 
@@ -199,7 +201,7 @@ impl EvmPool {
     /// Drops everything (`anvil_dropAllTransactions`).
     pub fn clear(&mut self) {
         let (sequence, policy, terms) = (self.sequence, self.policy, self.terms.take());
-        *self = Self { sequence, policy, terms, ..Self::default() };
+        *self = Self { sequence, terms, policy, ..Self::default() };
         let base_fee = self.terms.as_ref().map_or(0, |terms| terms.base_fee);
         self.heads.set_base_fee(base_fee);
     }

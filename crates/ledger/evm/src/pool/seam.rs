@@ -36,14 +36,11 @@ impl Pool<Evm> for EvmPool {
         at: &PoolContext<'_, Evm>,
     ) -> Result<Admission, Refusal> {
         self.policy = *ledger.pool_policy();
-        let terms = match self.terms.take() {
-            Some(terms) => terms,
-            None => {
-                let terms = Terms::at(ledger.config(), at.head.headers.header().header());
-                self.heads.set_base_fee(terms.base_fee);
-                terms
-            }
-        };
+        let terms = self.terms.take().unwrap_or_else(|| {
+            let terms = Terms::at(ledger.config(), at.head.headers.header().header());
+            self.heads.set_base_fee(terms.base_fee);
+            terms
+        });
         let hash = tx.hash();
         let judge = Judge {
             terms: &terms,

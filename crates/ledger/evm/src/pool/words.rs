@@ -9,8 +9,10 @@ use chainwright_chain::{Reason, Refusal};
 /// A refusal as geth would word it: `nonce too low: next nonce 5, tx nonce 4`.
 pub fn geth_words(refusal: &Refusal) -> String {
     let reason = match refusal {
-        Refusal::Invalid(reason) | Refusal::Policy(reason) | Refusal::Known(reason) => reason,
-        Refusal::MissingParents { reason, .. } => reason,
+        Refusal::Invalid(reason)
+        | Refusal::Policy(reason)
+        | Refusal::Known(reason)
+        | Refusal::MissingParents { reason, .. } => reason,
         Refusal::Fault(fault) => return format!("internal fault: {fault}"),
     };
     if reason.detail.is_empty() {

@@ -31,8 +31,8 @@ fn event_ids(published: &Published<Slots>, cursor: Option<Cursor>) -> Vec<BlockI
         .collect()
 }
 
-fn cursor(block: &TestBlock, height: u32) -> Option<Cursor> {
-    Some(Cursor { height: Height(height), id: id(block) })
+fn cursor(block: &TestBlock, height: u32) -> Cursor {
+    Cursor { height: Height(height), id: id(block) }
 }
 
 #[test]
@@ -52,10 +52,10 @@ fn events_wait_until_a_power_cut_cannot_take_them_back() {
         bench.workers.run(0);
     }
     assert_eq!(published.durable().id(), id(&blocks[0]));
-    assert!(event_ids(&published, cursor(&blocks[0], 1)).is_empty(), "published, not durable");
-    assert!(event_ids(&published, cursor(&blocks[1], 2)).is_empty(), "a consumer that is ahead waits");
+    assert!(event_ids(&published, Some(cursor(&blocks[0], 1))).is_empty(), "published, not durable");
+    assert!(event_ids(&published, Some(cursor(&blocks[1], 2))).is_empty(), "a consumer that is ahead waits");
     bench.settle();
-    assert_eq!(event_ids(&published, cursor(&blocks[0], 1)), [id(&blocks[1])]);
+    assert_eq!(event_ids(&published, Some(cursor(&blocks[0], 1))), [id(&blocks[1])]);
     let noticed: Vec<_> = core::iter::from_fn(|| notices.try_recv().ok()).collect();
     let last = |notice: &Notice| noticed.iter().position(|other| other == notice);
     let (head, durable) =
@@ -96,7 +96,7 @@ fn a_damaged_block_of_the_chain_is_replaced() {
     assert_eq!(published.missing_bodies(), [id(&main[3])]);
     assert_eq!(notices.try_recv().ok(), Some(Notice::BodyMissing(id(&main[3]), Height(4))));
     assert!(published.wants_body(&id(&main[3])) && !published.wants_body(&id(&main[4])));
-    assert!(published.events(cursor(&main[2], 3), 9).is_err(), "events stop there until it is back");
+    assert!(published.events(Some(cursor(&main[2], 3)), 9).is_err(), "events stop there until it is back");
     let mut mutated = main[3].clone();
     mutated.txs[0].value = MUTATED;
     assert_eq!(bench.import(&mutated), Err(Reject::mutated("bad-body")));
@@ -104,7 +104,7 @@ fn a_damaged_block_of_the_chain_is_replaced() {
     assert_eq!(bench.import(&main[3]), Ok(Imported::Valid));
     assert!(published.missing_bodies().is_empty() && !published.wants_body(&id(&main[3])));
     assert!(published.read_block(&id(&main[3])).expect("is healed").is_some());
-    assert_eq!(event_ids(&published, cursor(&main[2], 3)).len(), 6);
+    assert_eq!(event_ids(&published, Some(cursor(&main[2], 3))).len(), 6);
     assert_eq!((bench.head(), bench.state()), (id(&main[8]), state));
     assert_eq!(bench.import(&main[3]), Ok(Imported::Known));
     meet_damage(&mut bench, &genesis());

@@ -20,17 +20,18 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     fn mode(path: &Path) -> u32 {
-        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+        std::fs::metadata(path).expect("the folder is ours").permissions().mode() & 0o777
     }
 
     #[test]
     fn new_folders_are_the_owners_alone_and_others_stay_as_they_are() {
-        let place = tempfile::tempdir().unwrap();
+        let place = tempfile::tempdir().expect("there is a temporary folder");
         let (above, folder) = (place.path().join("above"), place.path().join("above/data"));
-        make_private_folder(&folder).unwrap();
+        make_private_folder(&folder).expect("the folder is ours");
         assert_eq!((mode(&above), mode(&folder)), (0o700, 0o700));
-        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
-        make_private_folder(&folder).unwrap();
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))
+            .expect("the folder is ours");
+        make_private_folder(&folder).expect("the folder is ours");
         assert_eq!(mode(&folder), 0o755);
     }
 }

@@ -94,8 +94,8 @@ impl EvmSection {
     /// When a value makes no sense, or the genesis file cannot be read.
     pub(crate) fn genesis(&self, folder: Option<&Path>, has_work: bool) -> CliResult<Genesis> {
         let mut genesis = match &self.genesis {
-            Some(name) => self.from_file(name, folder)?,
-            None => self.from_values(has_work)?,
+            Some(name) => self.read_genesis(name, folder)?,
+            None => self.genesis_of_values(has_work)?,
         };
         let config = &mut genesis.config;
         if has_work {
@@ -121,7 +121,7 @@ impl EvmSection {
         Ok(genesis)
     }
 
-    fn from_file(&self, name: &str, folder: Option<&Path>) -> CliResult<Genesis> {
+    fn read_genesis(&self, name: &str, folder: Option<&Path>) -> CliResult<Genesis> {
         let own = [
             ("chain_id", self.chain_id.is_some()),
             ("fork", self.fork.is_some()),
@@ -143,7 +143,7 @@ impl EvmSection {
         })
     }
 
-    fn from_values(&self, has_work: bool) -> CliResult<Genesis> {
+    fn genesis_of_values(&self, has_work: bool) -> CliResult<Genesis> {
         let missing = |key: &str| {
             CliError::usage(format!("evm.{key} is missing"))
                 .hint("`chainwright spec print ethereum-dev` shows a complete chain file")
@@ -152,7 +152,7 @@ impl EvmSection {
         let fork = fork(self.fork.as_deref().ok_or_else(|| missing("fork"))?)?;
         let mut config = ChainConfig::up_to(chain_id, fork);
         config.deposit_contract = None;
-        let mut genesis = Genesis { config, header: Default::default(), accounts: BTreeMap::new() };
+        let mut genesis = Genesis::empty(config);
         genesis.header.gas_limit = self.gas_limit.ok_or_else(|| missing("gas_limit"))?;
         genesis.header.timestamp = self.genesis_time.unwrap_or_default();
         if has_work {

@@ -88,13 +88,13 @@ pub(crate) struct Node {
 }
 
 /// All headers have one length.
-pub(crate) fn header_length() -> Option<usize> {
-    Some(crate::support::genesis().header.to_bytes().len())
+pub(crate) fn header_length() -> usize {
+    crate::support::genesis().header.to_bytes().len()
 }
 
 pub(crate) fn parameters() -> Parameters<Slots> {
     let mut parameters = Parameters::new(MAGIC, 18444);
-    parameters.header_length = header_length();
+    parameters.header_length = Some(header_length());
     parameters.message_max = 1 << 20;
     parameters.policy.outbound_full_relay_max = 0;
     parameters.policy.outbound_block_relay_max = 0;

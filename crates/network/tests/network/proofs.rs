@@ -19,7 +19,9 @@ fn proof(of: &TestBlock) -> Message {
 /// A node whose first blocks are certified.
 fn certified(blocks: &[TestBlock]) -> Node {
     let mut node = Node::new(1, parameters());
-    blocks.iter().for_each(|it| node.mine_final(it));
+    for block in blocks {
+        node.mine_final(block);
+    }
     node
 }
 

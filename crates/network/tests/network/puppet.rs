@@ -13,7 +13,7 @@ pub(crate) struct Puppet {
 }
 
 pub(crate) fn encoded(message: &Message) -> Bytes {
-    encode_frame(MAGIC, message.command(), &message.encode(header_length()))
+    encode_frame(MAGIC, message.command(), &message.encode(Some(header_length())))
 }
 
 pub(crate) fn version(nonce: u64) -> Version {
@@ -42,7 +42,7 @@ pub(crate) fn decoded(bytes: &Bytes) -> Message {
     let mut decoder = FrameDecoder::new(MAGIC, 1 << 20);
     decoder.push(bytes);
     let frame = decoder.next_frame().expect("outputs are good frames").expect("outputs are whole frames");
-    Message::decode(frame.command, frame.payload, header_length()).expect("outputs decode")
+    Message::decode(frame.command, frame.payload, Some(header_length())).expect("outputs decode")
 }
 
 impl Puppet {

@@ -105,7 +105,7 @@ fn a_flipped_byte_is_noticed() {
 #[test]
 fn another_copy_takes_the_place_of_a_damaged_block() {
     let (disk, model) = build();
-    let (id, _) = model.made.iter().next().expect("blocks were made");
+    let (id, _) = model.made.first().expect("blocks were made");
     let body = body_of(*id);
     let found = disk.list().expect("lists").into_iter().find_map(|name| {
         let bytes = disk.bytes(&name).filter(|_| name.starts_with("blocks-"))?;

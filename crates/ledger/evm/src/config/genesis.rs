@@ -40,6 +40,11 @@ pub struct Genesis {
 }
 
 impl Genesis {
+    /// A genesis without accounts, whose header is all zeros.
+    pub fn empty(config: ChainConfig) -> Self {
+        Self { config, header: Header::default(), accounts: BTreeMap::new() }
+    }
+
     /// Reads a genesis file of geth or Besu.
     ///
     /// # Errors

@@ -1,3 +1,5 @@
+//! Configuration against public facts: fork ids, schedules, genesis files and every mistake in them.
+
 use alloy_primitives::{B256, U256, b256, hex};
 use chainwright_chain::Height;
 use proptest::prelude::*;

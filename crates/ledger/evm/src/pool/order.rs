@@ -202,7 +202,9 @@ mod tests {
             let mut heads = Heads::default();
             let bids: Vec<_> =
                 (0_u8..).zip(&fees).map(|(at, (a, b))| bid(at, *a.max(b), *a.min(b))).collect();
-            bids.iter().for_each(|bid| heads.insert(bid));
+            for bid in &bids {
+                heads.insert(bid);
+            }
             for base_fee in base_fees {
                 heads.set_base_fee(base_fee);
                 let takes = bids.iter().filter_map(|bid| Some((bid.effective_tip(base_fee)?, bid.sequence)));
@@ -214,7 +216,9 @@ mod tests {
                 prop_assert!(full.map(|entry| entry.0).is_sorted_by(|a, b| a >= b));
                 prop_assert!(capped.map(|entry| entry.0).is_sorted_by(|a, b| a >= b));
             }
-            bids.iter().for_each(|bid| heads.remove(bid));
+            for bid in &bids {
+                heads.remove(bid);
+            }
             prop_assert_eq!(heads.len(), 0);
         }
     }

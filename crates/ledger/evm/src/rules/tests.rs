@@ -1,3 +1,5 @@
+//! Header and body rules against values known from the networks and computed by hand.
+
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header};
 use alloy_primitives::{B64, B256, U256};
 use chainwright_chain::{Fault, Headers, Reject, Row, Rows, StateView, TableId, Timeline, Value, Weight};

@@ -1,3 +1,5 @@
+//! Encodings: round trips, and damaged bytes.
+
 use alloy_consensus::{
     Eip658Value, Header, SignableTransaction, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy, TxType,
 };

@@ -1,6 +1,8 @@
 //! The chain of Ethereum's `execution-apis`: 54 blocks through every fork, the merge by total difficulty among them, from a
 //! genesis file as geth writes it.
 
+#![allow(clippy::print_stderr, reason = "a skipped test must be seen")]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -82,7 +82,9 @@ fn what_waits_too_long_is_dropped() {
 fn a_dropped_transaction_leaves_a_gap() {
     let mut bench = Bench::new();
     let txs: Vec<_> = (0..4).map(|nonce| transfer(who(0), nonce, (20, 2), 0)).collect();
-    txs.iter().for_each(|tx| drop(bench.takes(tx)));
+    for tx in &txs {
+        drop(bench.takes(tx));
+    }
     assert!(bench.pool.drop_transaction(&txs[1].hash()) && !bench.pool.drop_transaction(&txs[1].hash()));
     bench.audit();
     assert_eq!((bench.pool.status().pending, bench.pool.status().queued), (1, 2));

@@ -14,7 +14,7 @@ use alloy_consensus::{Header, SignableTransaction as _, TxEip1559, TxLegacy};
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256};
 use chainwright_chain::{Admission, Fault, Timestamp};
 
-use super::account::AccountState;
+use super::account::{Account, AccountState};
 use super::admit::{Accounts, Judge};
 use super::follow::Change;
 use super::terms::Terms;
@@ -120,10 +120,6 @@ impl Bench {
         self.world.0.entry(who(number)).or_default()
     }
 
-    fn judge(&self) -> Judge<'_> {
-        Judge { terms: &self.terms, policy: &self.policy, accounts: &self.world, now: self.now }
-    }
-
     fn submit(&mut self, tx: &Arc<EvmTx>) -> Result<Admission, String> {
         let judge = Judge { terms: &self.terms, policy: &self.policy, accounts: &self.world, now: self.now };
         let dry = self.pool.submit_to(&judge, Arc::clone(tx), true).map_err(|refusal| geth_words(&refusal));
@@ -162,8 +158,8 @@ impl Bench {
     #[track_caller]
     fn audit(&self) {
         let pool = &self.pool;
-        let entries: Vec<_> = pool.accounts.values().flat_map(|account| account.entries()).collect();
-        let pending: usize = pool.accounts.values().map(|account| account.pending()).sum();
+        let entries: Vec<_> = pool.accounts.values().flat_map(Account::entries).collect();
+        let pending: usize = pool.accounts.values().map(Account::pending).sum();
         assert_eq!(pool.totals.pending, pending);
         assert_eq!(pool.totals.queued, entries.len() - pending);
         assert_eq!(pool.totals.slots, entries.iter().map(|entry| entry.slots()).sum::<usize>());

@@ -127,7 +127,8 @@ impl Model {
         }
     }
 
-    fn content(&self, world: &World) -> (Vec<(Address, u64)>, Vec<(Address, u64)>) {
+    /// Senders and nonces of what is pending and of what is queued.
+    fn content(&self, world: &World) -> [Vec<(Address, u64)>; 2] {
         let pending: Vec<usize> = world.0.keys().flat_map(|sender| self.pending(world, *sender)).collect();
         let key = |one: &Waiting| (one.sender, one.tx.nonce());
         let (mut first, mut second) = (Vec::new(), Vec::new());
@@ -136,7 +137,7 @@ impl Model {
         }
         first.sort_unstable();
         second.sort_unstable();
-        (first, second)
+        [first, second]
     }
 }
 
@@ -292,7 +293,7 @@ impl Story {
         let keys = |part: &super::super::ByAccount| -> Vec<(Address, u64)> {
             part.iter().flat_map(|(sender, txs)| txs.keys().map(|nonce| (*sender, *nonce))).collect()
         };
-        assert_eq!((keys(&content.pending), keys(&content.queued)), self.model.content(world));
+        assert_eq!([keys(&content.pending), keys(&content.queued)], self.model.content(world));
         let base_fee = u64::try_from(self.bench.terms.base_fee).unwrap();
         for base_fee in [base_fee, base_fee + 5] {
             let best: Vec<_> = pool.best(base_fee, 0).map(|one| one.tx.hash()).collect();

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Rules, their order and their words are geth's (v1.16.7, `core/txpool`), with these differences: one order for evictions
-//! (see [`order`]); limits are kept at every moment and not by a loop in the background, so what would be the first to go is
+//! (see `order`); limits are kept at every moment and not by a loop in the background, so what would be the first to go is
 //! refused instead of taken and dropped; blobs of the old form are not converted after Osaka.
 //!
 //! Start reading at [`EvmPool`], then `admit.rs`.

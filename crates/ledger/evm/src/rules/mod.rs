@@ -9,7 +9,7 @@
 //!
 //! Invariants:
 //! - a header fault is found by [`check_header`], a body fault before execution;
-//! - a body that its header does not commit to is [`Reject::Mutated`](chainwright_chain::Reject::Mutated): another may belong
+//! - a body that its header does not commit to is [`Reject::Mutated`]: another may belong
 //!   to the same header. Any other fault lasts for ever;
 //! - every sum of a block's own numbers is checked or saturates.
 

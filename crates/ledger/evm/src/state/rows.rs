@@ -47,7 +47,7 @@ pub fn storage_range(account: &[u8; 32]) -> ([u8; 32], Option<[u8; 32]>) {
 /// One account.
 ///
 /// Encoded as the address (20 bytes), a byte that holds the length of the nonce in its low bits and
-/// [`HAS_CODE`] where there is code, the nonce, the code hash (32 bytes, if there is code), and the balance in what is
+/// `HAS_CODE` where there is code, the nonce, the code hash (32 bytes, if there is code), and the balance in what is
 /// left. Numbers are big-endian without leading zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccountRow {

@@ -32,10 +32,15 @@ docs:
 laws SEEDS="50":
     cargo run -p chainwright-sim --bin laws -- --seeds {{SEEDS}}
 
-# the chain that benchmarks import (once), our import, the table of coins, the state trie
-bench:
+# measure against peers: `sync` (our import, theirs, from a file and from a peer) unless said otherwise
+bench *WHAT="sync":
     cargo build --release
-    test -f target/bench-chain.dat || cargo run --release -p chainwright-bench -- generate target/bench-chain.dat
-    cargo run --release -p chainwright-bench -- sync --chain target/bench-chain.dat
+    cargo run --release -p chainwright-bench -- {{WHAT}}
+
+# the table of coins alone
+bench-coins:
     cargo run --release -p chainwright-bench-store
+
+# the state trie alone
+bench-trie:
     cargo run --release -p chainwright-bench-state-root

@@ -46,6 +46,11 @@ struct Chain {
     signed: u64,
 }
 
+/// The height of the benchmark's chain.
+pub(crate) const BLOCKS: u32 = 600;
+/// Signed inputs in each of its blocks of payments; 1.4 million in all.
+pub(crate) const INPUTS: u32 = 4_180;
+
 pub(crate) fn generate(file: &Path, blocks: u32, inputs: u32) -> Result<()> {
     let mut out = BufWriter::new(File::create(file)?);
     let parameters = bitcoin_regtest();

@@ -31,10 +31,10 @@ enum Command {
         /// The file; replaced if it exists.
         file: PathBuf,
         /// The height of its last block; 600 gives 1.4 million signed inputs.
-        #[arg(long, default_value_t = 600)]
+        #[arg(long, default_value_t = generate::BLOCKS)]
         blocks: u32,
         /// Signed inputs in each block of payments.
-        #[arg(long, default_value_t = 4_180)]
+        #[arg(long, default_value_t = generate::INPUTS)]
         inputs: u32,
     },
     /// Import one chain with our node and with opponents, in turn, and compare.

@@ -37,6 +37,16 @@ fn names_under_one_key_keep_the_laws() {
     check_laws::<cells::NamesOnSolo>();
 }
 
+#[test]
+fn contracts_under_proof_of_work_keep_the_laws() {
+    check_laws::<cells::EvmOnPow>();
+}
+
+#[test]
+fn contracts_under_one_key_keep_the_laws() {
+    check_laws::<cells::EvmOnSolo>();
+}
+
 /// Law L10: the whole run, every message and head, follows from the seed.
 #[test]
 fn the_same_seed_leaves_the_same_trace() {

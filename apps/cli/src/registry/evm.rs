@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chainwright_chain::{Consensus, Work as _};
 use chainwright_evm::Evm;
-use chainwright_evm::config::Genesis;
+use chainwright_evm::config::{Genesis, TimeRule};
 use chainwright_evm::types::{EvmHeader, target_of};
 use chainwright_external::External;
 use chainwright_pow::{TargetRule, compact_of, expand};
@@ -44,6 +44,7 @@ pub(super) fn with_pow(file: &ChainFile, overrides: &Overrides) -> CliResult<Box
     let genesis = section(file)?.genesis(file.folder.as_deref(), true)?;
     let first = FirstBlock { time: genesis.header.timestamp, target: target_of(genesis.header.difficulty) };
     let mut pow = pow_engine(file, first, overrides, payee(overrides)?)?;
+    pow.time_step_seconds = time_step_seconds(&genesis);
     if let TargetRule::Asert(rule) = &mut pow.target_rule {
         // Headers carry difficulties: the easiest target is the easiest one they can express.
         rule.limit = expand(EvmHeader::expressible(compact_of(rule.limit))).value;
@@ -55,13 +56,18 @@ pub(super) fn with_pow(file: &ChainFile, overrides: &Overrides) -> CliResult<Box
     Ok(Box::new(assembly))
 }
 
+/// How much later than its parent a block has to be.
+fn time_step_seconds(genesis: &Genesis) -> u64 {
+    u64::from(genesis.config.time == TimeRule::Later)
+}
+
 /// One key seals: development chains.
 pub(super) fn with_solo(file: &ChainFile, overrides: &Overrides) -> CliResult<Box<dyn Cell>> {
     let genesis = section(file)?.genesis(file.folder.as_deref(), false)?;
-    let time_step_seconds = u64::from(genesis.config.time == chainwright_evm::config::TimeRule::Later);
+    let step = time_step_seconds(&genesis);
     let ledger = ledger(file, genesis)?;
     let mut solo = solo_engine(file, &ledger, overrides, payee(overrides)?)?;
-    solo.time_step_seconds = time_step_seconds;
+    solo.time_step_seconds = step;
     Ok(Box::new(assemble(file, overrides, ledger, Arc::new(solo))))
 }
 

@@ -26,6 +26,8 @@ pub struct Pow {
     pub target_rule: TargetRule,
     /// Seconds a header's time may be ahead of the node's.
     pub future_limit_seconds: u64,
+    /// Seconds a block of ours is later than its parent, at least; 0 where a ledger lets time stand still or go back.
+    pub time_step_seconds: u64,
     /// The work the real chain is known to have. Branches with less are no proof of anything.
     pub minimum_weight: Weight,
     /// A block whose ancestors' deferred checks may be skipped, once it is deeply buried.
@@ -42,6 +44,7 @@ impl Pow {
             hash: WorkHash::Sha256d,
             target_rule,
             future_limit_seconds: FUTURE_LIMIT_SECONDS,
+            time_step_seconds: 0,
             minimum_weight: Weight::ZERO,
             assumed_valid: None,
             miner: None,
@@ -128,7 +131,11 @@ impl<L: Ledger<Header: Work>> Consensus<L> for Pow {
     }
 
     fn attributes(&self, parent: &Headers<L>, now: Timestamp) -> Attributes {
-        let time = self.target_rule.minimum_time(parent).max(now);
+        let stepped = match self.time_step_seconds {
+            0 => Timestamp::default(),
+            step => Timestamp(parent.header().time().0.saturating_add(step)),
+        };
+        let time = self.target_rule.minimum_time(parent).max(now).max(stepped);
         Attributes { time, target: Some(self.target_rule.required(parent, time)), ..Attributes::default() }
     }
 

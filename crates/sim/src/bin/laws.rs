@@ -20,6 +20,8 @@ const CELLS: &[Runner] = &[
     runner::<cells::UtxoOnSolo>(),
     runner::<cells::NamesOnPow>(),
     runner::<cells::NamesOnSolo>(),
+    runner::<cells::EvmOnPow>(),
+    runner::<cells::EvmOnSolo>(),
 ];
 
 struct Wanted {

@@ -355,6 +355,7 @@ impl Cell for EvmOnPow {
         let rule = Asert { anchor, limit, spacing_seconds: 10, half_life_seconds: 3600 };
         let mut pow = Pow::new(TargetRule::Asert(rule));
         pow.hash = chainwright_pow::WorkHash::Keccak256;
+        pow.time_step_seconds = 1;
         Arc::new(pow)
     }
 

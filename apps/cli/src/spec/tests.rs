@@ -55,7 +55,9 @@ fn sections_have_to_fit_the_plug_ins() {
     let error = error_of(|text| text.replace("consensus = \"pow\"", "consensus = \"solo\""));
     assert!(error.contains("[pow] belongs to a plug-in this chain does not use"), "{error}");
     let error = error_of(|text| text.replace("ledger = \"utxo\"", "ledger = \"evm\""));
-    assert!(error.contains("unknown variant `evm`"), "{error}");
+    assert!(error.contains("[utxo] belongs to a plug-in this chain does not use"), "{error}");
+    let error = error_of(|text| text.replace("ledger = \"utxo\"", "ledger = \"abacus\""));
+    assert!(error.contains("unknown variant `abacus`"), "{error}");
     let error = error_of(|text| text.split("[utxo]").next().unwrap().to_owned());
     assert!(error.contains("[utxo] is missing"), "{error}");
 }

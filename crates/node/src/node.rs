@@ -128,10 +128,19 @@ pub struct Node<L: Ledger> {
     room: EngineRoom<L>,
     peers: Arc<Peers<L>>,
     rpc: Option<Server>,
-    engine: tokio::task::JoinHandle<()>,
-    notices: tokio::task::JoinHandle<()>,
+    engine: Running,
+    notices: Running,
     shutdown: Shutdown,
     options: NodeOptions,
+}
+
+/// A task that ends with this value: also when a start fails half-way, or it would keep the data directory in use.
+struct Running(tokio::task::JoinHandle<()>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl<L: Ledger> Node<L> {
@@ -160,8 +169,9 @@ impl<L: Ledger> Node<L> {
             options.keeps_pool = !loaded.is_cut_short;
             own = loaded.unbroadcast;
         }
-        let notices = runtime.spawn(follow(chain.clone(), options.clone(), shutdown.clone()));
-        let engine = runtime.spawn(drive(Arc::clone(&parts.consensus), chain.clone(), shutdown.clone()));
+        let notices = Running(runtime.spawn(follow(chain.clone(), options.clone(), shutdown.clone())));
+        let engine = drive(Arc::clone(&parts.consensus), chain.clone(), shutdown.clone());
+        let engine = Running(runtime.spawn(engine));
         let (services, user_agent) = (parts.parameters.services, parts.parameters.user_agent.clone());
         let setup = PeerSetup {
             parameters: parts.parameters,
@@ -224,8 +234,7 @@ impl<L: Ledger> Node<L> {
         if let Some(rpc) = self.rpc.take() {
             rpc.stop().await;
         }
-        self.engine.abort();
-        self.notices.abort();
+        drop((self.engine, self.notices));
         let (shutdown, options) = (self.shutdown.clone(), self.options.clone());
         let (peers, mut room) = (self.peers, self.room);
         // Threads are joined: not on a thread that runs tasks.

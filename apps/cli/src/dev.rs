@@ -219,7 +219,8 @@ impl Network {
         } else {
             format!("a block every {:?}", self.block_time)
         };
-        print(format!("{}: {} nodes, {pace}", self.file.name, self.members.len()));
+        let count = self.members.len();
+        print(format!("{}: {count} node{}, {pace}", self.file.name, if count == 1 { "" } else { "s" }));
         for (index, member) in self.members.iter().enumerate() {
             print(format!(
                 "  node {}   rpc http://{}   peers {}   data {}",
@@ -277,11 +278,19 @@ impl Network {
                 ));
             }
         }
-        print(format!(
-            "  curl -s --user \"$(cat {})\" --data '{method}' http://{}/",
-            cookie.display(),
-            member.rpc
-        ));
+        if self.file.evm.is_some() {
+            let body = r#"{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber"}"#;
+            print(format!(
+                "  curl -s -H 'Content-Type: application/json' --data '{body}' http://{}/",
+                member.rpc
+            ));
+        } else {
+            print(format!(
+                "  curl -s --user \"$(cat {})\" --data '{method}' http://{}/",
+                cookie.display(),
+                member.rpc
+            ));
+        }
         talk("Ctrl-C stops the network; the same command goes on where it stopped");
     }
 

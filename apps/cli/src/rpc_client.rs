@@ -69,7 +69,7 @@ impl Rpc {
     /// # Errors
     /// [`RpcError`].
     pub(crate) fn call(&mut self, method: &str, params: Value) -> Result<Value, RpcError> {
-        let request = json!({ "jsonrpc": "1.0", "id": "chainwright", "method": method, "params": params });
+        let request = json!({ "jsonrpc": "2.0", "id": "chainwright", "method": method, "params": params });
         let body = request.to_string();
         let had_connection = self.connection.is_some();
         let (status, answer) = match self.exchange(&body) {

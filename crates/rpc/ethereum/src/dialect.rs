@@ -1,6 +1,7 @@
 //! The dialect: all methods over one chain.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use chainwright_chain::ChainHandle;
 use chainwright_evm::Evm;
@@ -9,6 +10,7 @@ use chainwright_rpc::{Answer, Call, Dialect, Follower, Host, Method, Parameter, 
 use parking_lot::Mutex;
 
 use crate::chain::Reader;
+use crate::filters::Filters;
 use crate::methods;
 use crate::subscribe::{Subscriptions, Teller};
 
@@ -20,6 +22,12 @@ pub(crate) struct Context {
     pub(crate) proofs: Mutex<Option<ProofTrie<Evm>>>,
     /// Who is told of what over WebSockets.
     pub(crate) subscriptions: Arc<Subscriptions>,
+    /// Who asks for what happened.
+    pub(crate) filters: Filters,
+    /// Held from choosing a nonce until the pool knows of it.
+    pub(crate) signing: Mutex<()>,
+    /// How many calls wait for a receipt.
+    pub(crate) waiting_sends: AtomicUsize,
 }
 
 /// One method: what it is called, what it takes, and the function that answers.
@@ -41,6 +49,9 @@ impl EthereumDialect {
             host,
             proofs: Mutex::default(),
             subscriptions: Arc::default(),
+            filters: Filters::default(),
+            signing: Mutex::default(),
+            waiting_sends: AtomicUsize::default(),
         })))
     }
 }

@@ -14,6 +14,7 @@
 mod call;
 mod chain;
 mod dialect;
+mod filters;
 mod input;
 mod lookup;
 mod methods;

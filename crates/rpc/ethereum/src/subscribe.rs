@@ -1,4 +1,4 @@
-//! What is pushed over WebSockets: new heads, logs, transactions of the pool.
+//! What is pushed over WebSockets: new heads, logs, receipts, transactions of the pool, beginning and end of catching up.
 //!
 //! A follower stands at the head it told last. When the head moves it walks down to the fork (logs of what left the chain are
 //! told again as removed) and up to the new head.
@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::dialect::Context;
+use crate::methods::{block_receipts, syncing};
 use crate::shape;
 
 /// What a subscriber wants to hear of.
@@ -26,7 +27,9 @@ pub(crate) enum Topic {
     Pending,
     /// The same, whole.
     PendingWhole,
-    /// Beginning and end of catching up; this node never tells of it.
+    /// Receipts of the transactions of blocks that join the chain: of these, or of all where none is named.
+    Receipts(Vec<B256>),
+    /// Beginning and end of catching up.
     Syncing,
 }
 
@@ -34,6 +37,14 @@ struct Subscription {
     id: String,
     session: Session,
     topic: Topic,
+}
+
+impl Subscription {
+    /// Whether the subscriber is still there.
+    fn tell(&self, result: &Value) -> bool {
+        let message = json!({ "subscription": self.id, "result": result });
+        self.session.notify("eth_subscription", message).is_ok()
+    }
 }
 
 #[derive(Default)]
@@ -54,9 +65,12 @@ impl Subscriptions {
         format!("{:#x}", inner.count)
     }
 
-    /// Begins to tell; to be called once the reply with the id is on its way.
-    pub(crate) fn add(&self, id: String, session: Session, topic: Topic) {
-        self.0.lock().active.push(Subscription { id, session, topic });
+    /// Begins to tell, and tells `first` at once; to be called once the reply with the id is on its way.
+    pub(crate) fn add(&self, id: String, session: Session, topic: Topic, first: Option<Value>) {
+        let subscription = Subscription { id, session, topic };
+        if first.is_none_or(|first| subscription.tell(&first)) {
+            self.0.lock().active.push(subscription);
+        }
     }
 
     /// Whether there was such a subscription of that connection.
@@ -78,12 +92,15 @@ impl Subscriptions {
 
     /// Tells every subscriber what is made for its topic; who is gone is forgotten.
     fn tell(&self, make: impl Fn(&Topic) -> Vec<Value>) {
-        self.0.lock().active.retain(|it| {
-            make(&it.topic).into_iter().all(|result| {
-                let message = json!({ "subscription": it.id, "result": result });
-                it.session.notify("eth_subscription", message).is_ok()
-            })
-        });
+        self.0.lock().active.retain(|it| make(&it.topic).iter().all(|result| it.tell(result)));
+    }
+}
+
+/// What a subscriber to the progress of catching up is told (geth, `eth/downloader` `SyncingResult`).
+pub(crate) fn sync_status(progress: Value) -> Value {
+    match progress {
+        Value::Bool(_) => progress,
+        status => json!({ "syncing": true, "status": status }),
     }
 }
 
@@ -91,27 +108,30 @@ impl Subscriptions {
 pub(crate) struct Teller {
     context: Arc<Context>,
     at: Headers<Evm>,
+    is_syncing: bool,
 }
 
 impl Teller {
     /// Stands at the head.
     pub(crate) fn new(context: Arc<Context>) -> Self {
         let at = context.chain.published().head().headers;
-        Self { context, at }
+        Self { context, at, is_syncing: false }
     }
 
     /// Tells what happened.
     pub(crate) fn hear(&mut self, notices: &[Notice]) {
+        let pooled = notices.iter().filter_map(|notice| match notice {
+            Notice::Pooled(id) => Some(B256::from(id.0)),
+            _ => None,
+        });
+        pooled.clone().for_each(|hash| self.context.filters.pooled(hash));
         let head = self.context.chain.published().head().headers;
         if self.context.subscriptions.is_empty() {
             self.at = head;
             return;
         }
-        for notice in notices {
-            if let Notice::Pooled(id) = notice {
-                self.tell_pooled(B256::from(id.0));
-            }
-        }
+        pooled.for_each(|hash| self.tell_pooled(hash));
+        self.tell_syncing();
         // A block that cannot be read is told of by the next call.
         let _ = self.move_to(&head);
     }
@@ -124,6 +144,18 @@ impl Teller {
             Topic::PendingWhole => whole.clone().into_iter().collect(),
             _ => Vec::new(),
         });
+    }
+
+    fn tell_syncing(&mut self) {
+        let status = sync_status(syncing(&self.context));
+        let is_syncing = status != Value::Bool(false);
+        if is_syncing != self.is_syncing {
+            self.is_syncing = is_syncing;
+            self.context.subscriptions.tell(|topic| match topic {
+                Topic::Syncing => vec![status.clone()],
+                _ => Vec::new(),
+            });
+        }
     }
 
     fn move_to(&mut self, head: &Headers<Evm>) -> Result<(), RpcError> {
@@ -143,6 +175,7 @@ impl Teller {
                 _ => Vec::new(),
             });
             self.tell_logs(&logs);
+            self.tell_receipts(&block)?;
             self.at = block;
         }
         Ok(())
@@ -153,10 +186,31 @@ impl Teller {
         Ok(shape::logs(&self.context.chain.body(block)?, &receipts, removed))
     }
 
+    /// One notification per block and subscriber, with all receipts that were asked for.
+    fn tell_receipts(&self, block: &Headers<Evm>) -> Result<(), RpcError> {
+        if !self.context.subscriptions.0.lock().active.iter().any(|it| matches!(it.topic, Topic::Receipts(_)))
+        {
+            return Ok(());
+        }
+        let Value::Array(receipts) = block_receipts(&self.context, block)? else { return Ok(()) };
+        let asked = |receipt: &Value, hashes: &[B256]| {
+            hashes.is_empty() || hashes.iter().any(|hash| receipt["transactionHash"] == json!(hash))
+        };
+        self.context.subscriptions.tell(|topic| match topic {
+            Topic::Receipts(hashes) => {
+                let chosen: Vec<_> =
+                    receipts.iter().filter(|receipt| asked(receipt, hashes)).cloned().collect();
+                if chosen.is_empty() { Vec::new() } else { vec![Value::Array(chosen)] }
+            }
+            _ => Vec::new(),
+        });
+        Ok(())
+    }
+
     fn tell_logs(&self, logs: &[Log]) {
         self.context.subscriptions.tell(|topic| match topic {
             Topic::Logs(filter) => {
-                let fitting = logs.iter().filter(|log| filter.matches(&log.inner));
+                let fitting = logs.iter().filter(|log| filter.rpc_matches(log));
                 fitting.filter_map(|log| shape::json_of(log).ok()).collect()
             }
             _ => Vec::new(),
@@ -175,7 +229,7 @@ mod tests {
         let (bob, _) = session(2);
         let all = Subscriptions::default();
         let id = all.fresh_id();
-        all.add(id.clone(), alice.clone(), Topic::Pending);
+        all.add(id.clone(), alice.clone(), Topic::Pending, None);
         let pending = |topic: &Topic| match topic {
             Topic::Pending => vec![json!("0x07")],
             _ => Vec::new(),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use alloy_consensus::crypto::secp256k1::sign_message;
-use alloy_consensus::{EthereumTypedTransaction, SignableTransaction as _};
-use alloy_primitives::{Address, B256, address, b256};
+use alloy_consensus::{EthereumTypedTransaction, Header, SignableTransaction as _, TxEnvelope};
+use alloy_primitives::{Address, B256, TxKind, address, b256};
 use alloy_rpc_types_eth::TransactionRequest;
 use chainwright_evm::rules;
 use chainwright_evm::types::EvmTx;
@@ -14,11 +14,12 @@ use serde_json::json;
 use super::call::estimated;
 use super::gas::suggested_tip;
 use super::pool::submit;
+use crate::call::environment;
 use crate::chain::{fault, server_error};
 use crate::dialect::{Context, Entry};
 use crate::input;
 
-const TRANSACTION: Parameter =
+pub(super) const TRANSACTION: Parameter =
     Parameter::required("transaction", Kind::Object("{…}"), "From, to, value, input, …");
 
 /// The chain id of development chains, by the custom of Hardhat and anvil.
@@ -86,21 +87,39 @@ pub(crate) const METHODS: &[Entry] = &[
     },
 ];
 
-fn unlocked(context: &Context) -> &'static [(Address, B256)] {
+/// The accounts this node signs for, and their keys.
+pub(super) fn unlocked(context: &Context) -> &'static [(Address, B256)] {
     if context.chain.ledger().config().chain_id == DEVELOPMENT_CHAIN { &DEVELOPMENT_KEYS } else { &[] }
+}
+
+/// The key of an account of this node.
+pub(super) fn key_of(context: &Context, address: &Address) -> Result<B256, RpcError> {
+    let found = unlocked(context).iter().find(|(ours, _)| ours == address);
+    found.map(|(_, key)| *key).ok_or_else(|| server_error("unknown account"))
 }
 
 fn send(context: &Context, call: &Call) -> Answer {
     let mut request: TransactionRequest = input::required(call, 0)?;
     let from = request.from.unwrap_or_default();
-    let key = unlocked(context).iter().find(|(address, _)| *address == from);
-    let key = key.ok_or_else(|| server_error("unknown account"))?.1;
+    let key = key_of(context, &from)?;
+    // Two calls at once must not choose the same nonce.
+    let _signing = context.signing.lock();
     fill(context, &mut request)?;
+    send_signed(context, from, sign(key, request)?)
+}
+
+/// Signs a request that is complete.
+pub(super) fn sign(key: B256, request: TransactionRequest) -> Result<TxEnvelope, RpcError> {
     let typed = request.build_typed_tx().map_err(|_| server_error("transaction is not complete"))?;
     let typed: EthereumTypedTransaction<_> = typed;
     let signature =
         sign_message(key, typed.signature_hash()).map_err(|error| server_error(error.to_string()))?;
-    let tx = EvmTx::from_pooled(pooled(typed.into_envelope(signature))?);
+    Ok(typed.into_envelope(signature))
+}
+
+/// Hands a transaction to the pool whose sender is known.
+pub(super) fn send_signed(context: &Context, from: Address, envelope: TxEnvelope) -> Answer {
+    let tx = EvmTx::from_pooled(pooled(envelope)?);
     tx.assume_sender(from);
     let hash = tx.hash();
     submit(context, Arc::new(tx))?;
@@ -108,17 +127,24 @@ fn send(context: &Context, call: &Call) -> Answer {
 }
 
 /// A transaction with blobs has to bring them.
-fn pooled(envelope: alloy_consensus::TxEnvelope) -> Result<chainwright_evm::types::PooledEnvelope, RpcError> {
+fn pooled(envelope: TxEnvelope) -> Result<chainwright_evm::types::PooledEnvelope, RpcError> {
     envelope.try_into().map_err(|_| server_error("missing blobs in blob transaction"))
 }
 
 /// Sets what the caller left open: chain, nonce, fees, gas (geth, `internal/ethapi` `setDefaults`).
-fn fill(context: &Context, request: &mut TransactionRequest) -> Result<(), RpcError> {
+pub(super) fn fill(context: &Context, request: &mut TransactionRequest) -> Result<(), RpcError> {
     let head = context.chain.published().head();
     let config = context.chain.ledger().config();
     request.chain_id = Some(request.chain_id.unwrap_or(config.chain_id));
+    fill_fees(context, request, head.headers.header())?;
+    // Refuses what contradicts itself.
+    environment(context, request)?;
     request.input = request.input.input().cloned().unwrap_or_default().into();
+    request.value = Some(request.value.unwrap_or_default());
     request.to = Some(request.to.unwrap_or_default());
+    if request.to == Some(TxKind::Create) && request.input.input().is_none_or(|input| input.is_empty()) {
+        return Err(server_error("contract creation without any data provided"));
+    }
     let from = request.from.unwrap_or_default();
     if request.nonce.is_none() {
         let waiting = context.chain.published().pool().pending_nonce(&from);
@@ -128,16 +154,30 @@ fn fill(context: &Context, request: &mut TransactionRequest) -> Result<(), RpcEr
     if request.gas.is_none() {
         request.gas = Some(estimated(context, request)?);
     }
-    if request.gas_price.is_none() {
-        let tip = match (request.max_priority_fee_per_gas, request.max_fee_per_gas) {
-            (Some(tip), _) => tip,
-            (None, cap) => suggested_tip(context)?.min(cap.unwrap_or(u128::MAX)),
-        };
-        let base_fee = rules::base_fee(config, head.headers.header()).unwrap_or_default();
-        let cap = u128::from(base_fee).saturating_mul(2).saturating_add(tip);
-        request.max_priority_fee_per_gas = Some(tip);
-        request.max_fee_per_gas = Some(request.max_fee_per_gas.unwrap_or(cap));
+    Ok(())
+}
+
+/// As geth's `setFeeDefaults`.
+fn fill_fees(context: &Context, request: &mut TransactionRequest, head: &Header) -> Result<(), RpcError> {
+    let config = context.chain.ledger().config();
+    if request.blob_versioned_hashes.is_some() && request.max_fee_per_blob_gas.is_none() {
+        let fee = rules::header_blob_fee(config, head).unwrap_or_default();
+        request.max_fee_per_blob_gas = Some(fee.saturating_mul(2));
     }
+    if request.gas_price.is_some() {
+        return Ok(());
+    }
+    let Some(base_fee) = rules::base_fee(config, head) else {
+        request.gas_price = Some(suggested_tip(context)?);
+        return Ok(());
+    };
+    let tip = match (request.max_priority_fee_per_gas, request.max_fee_per_gas) {
+        (Some(tip), _) => tip,
+        (None, cap) => suggested_tip(context)?.min(cap.unwrap_or(u128::MAX)),
+    };
+    let cap = u128::from(base_fee).saturating_mul(2).saturating_add(tip);
+    request.max_priority_fee_per_gas = Some(tip);
+    request.max_fee_per_gas = Some(request.max_fee_per_gas.unwrap_or(cap));
     Ok(())
 }
 

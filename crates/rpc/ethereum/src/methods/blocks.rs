@@ -2,6 +2,8 @@
 
 use alloy_eips::BlockId;
 use alloy_primitives::{B256, U64};
+use chainwright_chain::Headers;
+use chainwright_evm::Evm;
 use chainwright_evm::types::EvmBlock;
 use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError};
 use serde_json::{Value, json};
@@ -102,13 +104,16 @@ pub(crate) const METHODS: &[Entry] = &[
         name: "eth_getTransactionReceipt",
         parameters: &[TX_HASH],
         description: "What a transaction did.",
-        answer: receipt,
+        answer: |context, call| receipt_of(context, &input::required(call, 0)?),
     },
     Entry {
         name: "eth_getBlockReceipts",
         parameters: &[BLOCK],
         description: "What all transactions of a block did.",
-        answer: block_receipts,
+        answer: |context, call| match context.chain.headers(input::block(call, 0)?)? {
+            Some(headers) => block_receipts(context, &headers),
+            None => Ok(Value::Null),
+        },
     },
 ];
 
@@ -167,9 +172,9 @@ fn transaction(context: &Context, call: &Call) -> Answer {
     waiting.map_or(Ok(Value::Null), |tx| shape::json_of(&shape::waiting(&tx)?))
 }
 
-fn receipt(context: &Context, call: &Call) -> Answer {
-    let hash: B256 = input::required(call, 0)?;
-    let Some(place) = context.chain.place(&hash)? else { return Ok(Value::Null) };
+/// The receipt of a transaction of the chain; null where there is none.
+pub(crate) fn receipt_of(context: &Context, hash: &B256) -> Answer {
+    let Some(place) = context.chain.place(hash)? else { return Ok(Value::Null) };
     let Some(receipts) = context.chain.receipts(&place.block)? else { return Ok(Value::Null) };
     let block = context.chain.body(&place.block)?;
     let config = context.chain.ledger().config();
@@ -177,10 +182,10 @@ fn receipt(context: &Context, call: &Call) -> Answer {
     shape::receipt(&block, &receipts, place.index, blobs)
 }
 
-fn block_receipts(context: &Context, call: &Call) -> Answer {
-    let Some(headers) = context.chain.headers(input::block(call, 0)?)? else { return Ok(Value::Null) };
-    let Some(receipts) = context.chain.receipts(&headers)? else { return Ok(Value::Null) };
-    let block = context.chain.body(&headers)?;
+/// The receipts of a block; null where it was never executed.
+pub(crate) fn block_receipts(context: &Context, headers: &Headers<Evm>) -> Answer {
+    let Some(receipts) = context.chain.receipts(headers)? else { return Ok(Value::Null) };
+    let block = context.chain.body(headers)?;
     let config = context.chain.ledger().config();
     let blobs = config.blob_params(config.fork(&block.header));
     let all = (0..receipts.receipts.len()).map(|index| shape::receipt(&block, &receipts, index, blobs));

@@ -5,15 +5,21 @@ use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
 use chainwright_chain::{Headers, Height};
 use chainwright_evm::Evm;
 use chainwright_rpc::{Call, Kind, Parameter, RpcError};
+use serde_json::Value;
 
 use crate::chain::server_error;
 use crate::dialect::{Context, Entry};
 use crate::{input, shape};
 
-const FILTER: Parameter = Parameter::required("filter", Kind::Object("{…}"), "Blocks, addresses, topics");
+pub(super) const FILTER: Parameter =
+    Parameter::required("filter", Kind::Object("{…}"), "Blocks, addresses, topics");
 
 /// Logs one query answers with, at most.
 const LOGS_MAX: usize = 100_000;
+/// Topics a log has, at most (geth, `eth/filters` `maxTopics`).
+const TOPICS_MAX: usize = 4;
+/// Addresses, or topics at one position, that one filter may name (geth, `eth/filters` `LogQueryLimit`).
+const CHOICES_MAX: usize = 1_000;
 /// The code other nodes have for limits (EIP-1474).
 const LIMIT_EXCEEDED: i32 = -32005;
 
@@ -21,21 +27,30 @@ pub(crate) const METHODS: &[Entry] = &[Entry {
     name: "eth_getLogs",
     parameters: &[FILTER],
     description: "Logs of some blocks by address and topics.",
-    answer: |context, call| shape::json_of(&search(context, &filter(call)?)?),
+    answer: |context, call| shape::json_of(&search(context, &filter(call, 0)?)?),
 }];
 
 /// The filter a call gives, refused in geth's words.
-fn filter(call: &Call) -> Result<Filter, RpcError> {
-    let given = |name: &str| call.param(0).get(name).is_some_and(|value| !value.is_null());
+pub(super) fn filter(call: &Call, at: usize) -> Result<Filter, RpcError> {
+    let given = |name: &str| call.param(at).get(name).is_some_and(|value| !value.is_null());
     if given("blockHash") && (given("fromBlock") || given("toBlock")) {
         let words = "cannot specify both BlockHash and FromBlock/ToBlock, choose one or the other";
-        return Err(input::invalid(0, words));
+        return Err(input::invalid(at, words));
     }
-    input::required(call, 0)
+    let count = |value: &Value| value.as_array().map_or(0, Vec::len);
+    let topics = call.param(at).get("topics").unwrap_or(&Value::Null);
+    if count(topics) > TOPICS_MAX {
+        return Err(input::invalid(at, "exceed max topics"));
+    }
+    let addresses = call.param(at).get("address").unwrap_or(&Value::Null);
+    if topics.as_array().into_iter().flatten().chain([addresses]).any(|value| count(value) > CHOICES_MAX) {
+        return Err(server_error("exceed max addresses or topics per search position"));
+    }
+    input::required(call, at)
 }
 
 /// All logs that fit.
-fn search(context: &Context, filter: &Filter) -> Result<Vec<Log>, RpcError> {
+pub(super) fn search(context: &Context, filter: &Filter) -> Result<Vec<Log>, RpcError> {
     let mut found = Vec::new();
     match filter.block_option {
         FilterBlockOption::AtBlockHash(hash) => {

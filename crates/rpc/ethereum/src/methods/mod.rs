@@ -4,16 +4,21 @@ mod accounts;
 mod blocks;
 mod call;
 mod config;
+mod filters;
 mod gas;
 mod logs;
 mod node;
 mod pool;
 mod proof;
 mod raw;
+mod sign;
 mod state;
 mod subscribe;
 mod testing;
 mod trace;
+
+pub(crate) use blocks::{block_receipts, receipt_of};
+pub(crate) use node::syncing;
 
 use crate::dialect::Entry;
 use chainwright_rpc::{Kind, Parameter};
@@ -24,12 +29,14 @@ pub(crate) const ALL: &[&[Entry]] = &[
     blocks::METHODS,
     call::METHODS,
     config::METHODS,
+    filters::METHODS,
     gas::METHODS,
     logs::METHODS,
     node::METHODS,
     pool::METHODS,
     proof::METHODS,
     raw::METHODS,
+    sign::METHODS,
     state::METHODS,
     subscribe::METHODS,
     testing::METHODS,

@@ -47,6 +47,12 @@ pub(crate) const METHODS: &[Entry] = &[
         answer: |_, call| Ok(json!(keccak256(input::required::<Bytes>(call, 0)?))),
     },
     Entry {
+        name: "rpc_modules",
+        parameters: &[],
+        description: "The families of methods there are, and their versions.",
+        answer: |_, _| Ok(modules()),
+    },
+    Entry {
         name: "eth_syncing",
         parameters: &[],
         description: "How far the node is behind the best header it knows; false when it is not.",
@@ -54,7 +60,13 @@ pub(crate) const METHODS: &[Entry] = &[
     },
 ];
 
-fn syncing(context: &Context) -> Value {
+fn modules() -> Value {
+    let names =
+        super::ALL.iter().flat_map(|group| group.iter()).filter_map(|entry| entry.name.split('_').next());
+    names.map(|name| (name.to_owned(), json!("1.0"))).collect::<serde_json::Map<_, _>>().into()
+}
+
+pub(crate) fn syncing(context: &Context) -> Value {
     let published = context.chain.published();
     let (head, best) = (published.head().headers.height(), published.best_header().height());
     if best.above(head) <= 1 {

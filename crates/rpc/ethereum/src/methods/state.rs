@@ -48,6 +48,21 @@ pub(crate) const METHODS: &[Entry] = &[
         },
     },
     Entry {
+        name: "eth_getAccountInfo",
+        parameters: &[ADDRESS, BLOCK_OR_LATEST],
+        description: "An account's balance, nonce and code.",
+        answer: |context, call| {
+            let address = input::required(call, 0)?;
+            let mut state = overlay(context, call, 1)?;
+            let row = state.account(address).map_err(fault)?;
+            Ok(json!({
+                "balance": row.map(|row| row.balance).unwrap_or_default(),
+                "nonce": U64::from(row.map(|row| row.nonce).unwrap_or_default()),
+                "code": alloy_primitives::Bytes::from(state.code(address).map_err(fault)?.to_vec()),
+            }))
+        },
+    },
+    Entry {
         name: "eth_getStorageAt",
         parameters: &[ADDRESS, SLOT, BLOCK_OR_LATEST],
         description: "The value of a storage slot.",

@@ -2,20 +2,29 @@
 
 use std::sync::Arc;
 
-use alloy_rpc_types_eth::Filter;
+use alloy_primitives::B256;
 use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError};
-use serde::Deserialize as _;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 
+use super::filters::check_range;
+use super::logs;
+use super::node::syncing;
 use crate::chain::server_error;
 use crate::dialect::{Context, Entry};
 use crate::input;
-use crate::subscribe::Topic;
+use crate::subscribe::{Topic, sync_status};
 
-const WHAT: Parameter =
-    Parameter::required("what", Kind::String, "newHeads, logs, newPendingTransactions or syncing");
+const WHAT: Parameter = Parameter::required(
+    "what",
+    Kind::String,
+    "newHeads, logs, newPendingTransactions, transactionReceipts or syncing",
+);
 const OPTIONS: Parameter = Parameter::optional("options", Kind::Any, "none", "A filter, or whether whole");
 const ID: Parameter = Parameter::required("id", Kind::String, "The subscription");
+
+/// Transactions whose receipts one subscription may ask for (geth, `eth/filters` `maxTxHashes`).
+const RECEIPTS_MAX: usize = 200;
 
 pub(crate) const METHODS: &[Entry] = &[
     Entry {
@@ -40,14 +49,15 @@ pub(crate) const METHODS: &[Entry] = &[
 fn topic(call: &Call) -> Result<Topic, RpcError> {
     match call.text(0).unwrap_or_default() {
         "newHeads" => Ok(Topic::Heads),
-        "logs" => match call.param(1) {
-            Value::Null => Ok(Topic::Logs(Box::default())),
-            filter => Filter::deserialize(filter)
-                .map(|filter| Topic::Logs(Box::new(filter)))
-                .map_err(|error| input::invalid(1, error)),
-        },
+        "logs" if call.param(1).is_null() => Ok(Topic::Logs(Box::default())),
+        "logs" => {
+            let filter = logs::filter(call, 1)?;
+            check_range(&filter)?;
+            Ok(Topic::Logs(Box::new(filter)))
+        }
         "newPendingTransactions" if call.param(1).as_bool() == Some(true) => Ok(Topic::PendingWhole),
         "newPendingTransactions" => Ok(Topic::Pending),
+        "transactionReceipts" => receipts(call),
         "syncing" => Ok(Topic::Syncing),
         other => {
             let words = format!("no {other:?} subscription in eth namespace");
@@ -56,11 +66,29 @@ fn topic(call: &Call) -> Result<Topic, RpcError> {
     }
 }
 
+/// Transactions whose receipts a subscriber wants.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Receipts {
+    #[serde(default)]
+    transaction_hashes: Vec<B256>,
+}
+
+fn receipts(call: &Call) -> Result<Topic, RpcError> {
+    let wanted: Receipts = input::optional(call, 1)?.unwrap_or_default();
+    if wanted.transaction_hashes.len() > RECEIPTS_MAX {
+        let words = "exceed max number of transaction hashes allowed per transactionReceipts subscription";
+        return Err(server_error(words));
+    }
+    Ok(Topic::Receipts(wanted.transaction_hashes))
+}
+
 fn subscribe(context: &Context, call: &Call) -> Answer {
     let session = call.session()?.clone();
     let topic = topic(call)?;
     let id = context.subscriptions.fresh_id();
     let (subscriptions, own) = (Arc::clone(&context.subscriptions), id.clone());
-    call.after_reply(move || subscriptions.add(own, session, topic));
+    let first = matches!(topic, Topic::Syncing).then(|| sync_status(syncing(context)));
+    call.after_reply(move || subscriptions.add(own, session, topic, first));
     Ok(json!(id))
 }

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chainwright_chain::{
     BlockId, BoxFuture, ChainHandle, Clock, Consensus, Driver, Header as _, Inbox, Inline, Ledger as _,
-    Limits, Message, Parts, Proof, Timestamp,
+    Limits, Message, Notice, Parts, Proof, Timestamp,
 };
 use chainwright_evm::Evm;
 use chainwright_evm::config::Genesis;
 use chainwright_evm::types::EvmBlock;
 use chainwright_external::External;
 use chainwright_rpc::testing::TestHost;
-use chainwright_rpc::{Call, Dialect as _, Method, RpcError};
+use chainwright_rpc::{Answer, Call, Dialect as _, Follower, Method, RpcError, Session};
 use chainwright_rpc_ethereum::EthereumDialect;
 use chainwright_store::{DiskStore, Identity, Options, SimulatedDisk};
 use serde_json::{Value, json};
@@ -39,6 +39,7 @@ impl Clock for Late {
 /// A node and its methods.
 pub(crate) struct Node {
     methods: BTreeMap<&'static str, Method>,
+    follower: Mutex<Follower>,
     chain: ChainHandle<Evm>,
     letters: mpsc::Sender<Option<Message<Evm>>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -67,6 +68,13 @@ fn driver(ledger: Evm, inbox: Inbox<Evm>) -> Driver<Evm> {
 impl Node {
     /// The chain of a folder, head, safe and finalized as its last file says.
     pub(crate) fn start(folder: &Path) -> Self {
+        let node = Self::with_chain(folder);
+        node.choose(folder);
+        node
+    }
+
+    /// The chain of a folder; nothing is final.
+    pub(crate) fn with_chain(folder: &Path) -> Self {
         let genesis = std::fs::read_to_string(folder.join("genesis.json")).unwrap();
         let ledger = Evm::new(Genesis::from_json(&genesis).unwrap());
         let (letters, incoming) = mpsc::channel();
@@ -80,9 +88,11 @@ impl Node {
             }
         });
         let dialect = EthereumDialect::new(chain.clone(), Arc::new(TestHost::default()));
+        let follower = Mutex::new(Arc::clone(&dialect).follower().unwrap());
         let methods = dialect.methods().into_iter().map(|method| (method.name, method)).collect();
-        let node = Self { methods, chain, letters, thread: Some(thread) };
+        let node = Self { methods, follower, chain, letters, thread: Some(thread) };
         node.import(folder);
+        (node.follower.lock().unwrap())(&[]);
         node
     }
 
@@ -94,6 +104,9 @@ impl Node {
             self.chain.import(block).wait().unwrap().unwrap();
             self.chain.prefer(id).wait().unwrap().unwrap();
         }
+    }
+
+    fn choose(&self, folder: &Path) {
         let choice = std::fs::read_to_string(folder.join("headfcu.json")).unwrap();
         let choice: Value = serde_json::from_str(&choice).unwrap();
         let id = |name: &str| {
@@ -107,19 +120,33 @@ impl Node {
         self.chain.sync().wait().unwrap().unwrap();
     }
 
+    /// What a method answers, over a connection that takes messages if there is one.
+    pub(crate) fn ask(&self, name: &str, params: Value, session: Option<&Session>) -> Answer {
+        let missing = || format!("the method {name} does not exist/is not available");
+        let method = self.methods.get(name).ok_or_else(|| RpcError::new(-32601, missing()))?;
+        let call = Call::new(method.arguments(params)?);
+        let call = match session {
+            Some(session) => call.over(session.clone()),
+            None => call,
+        };
+        let answer = (method.handler)(&call);
+        call.reply_is_sent();
+        answer
+    }
+
+    /// Makes a known block the head, and lets the follower hear of it.
+    pub(crate) fn prefer(&self, hash: &Value) {
+        let hash: alloy_primitives::B256 = serde_json::from_value(hash.clone()).unwrap();
+        self.chain.prefer(BlockId(hash.0)).wait().unwrap().unwrap();
+        let head = self.chain.published().head().headers;
+        let notice = Notice::Head(head.id(), head.height());
+        (self.follower.lock().unwrap())(&[notice]);
+    }
+
     /// The reply to a request, both as they travel.
     pub(crate) fn reply(&self, request: &Value) -> Value {
         let name = request["method"].as_str().unwrap();
-        let answer = match self.methods.get(name) {
-            None => {
-                let words = format!("the method {name} does not exist/is not available");
-                Err(RpcError::new(-32601, words))
-            }
-            Some(method) => {
-                let params = request.get("params").cloned().unwrap_or(Value::Null);
-                method.arguments(params).and_then(|params| (method.handler)(&Call::new(params)))
-            }
-        };
+        let answer = self.ask(name, request.get("params").cloned().unwrap_or(Value::Null), None);
         let id = &request["id"];
         match answer {
             Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),

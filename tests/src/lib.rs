@@ -5,6 +5,7 @@
 //!
 //! - [`Running`] a started program; it is stopped when the value is dropped, and nothing else ever is
 //! - [`Btcd`] a real btcd on regtest, [`Node`] our own binary under `bitcoind`'s flags
+//! - [`Geth`] a real go-ethereum, [`EthereumNode`] our own binary on a chain file with Ethereum's ledger
 //! - [`btcctl`] btcd's command-line client, which must be able to drive both
 //! - [`Rpc`] JSON-RPC over HTTP, without TLS
 //! - [`wait_until`] the only way to wait: for a condition, with a deadline
@@ -15,6 +16,8 @@
 
 mod btcctl;
 mod btcd;
+mod ethereum;
+mod geth;
 mod node;
 mod place;
 mod process;
@@ -23,6 +26,8 @@ mod wait;
 
 pub use btcctl::btcctl;
 pub use btcd::Btcd;
+pub use ethereum::{EthereumNode, command_line};
+pub use geth::{Geth, RunningGeth};
 pub use node::{Node, NodeOptions};
 pub use place::{chainwright, free_port, peer, peers_folder, target_folder, vectors, workspace};
 pub use process::Running;

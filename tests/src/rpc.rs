@@ -41,6 +41,8 @@ enum Login {
     Password(String),
     /// A file with `user:password` in it, read for each call: the server writes a new one when it starts.
     Cookie(PathBuf),
+    /// Anybody may call; the server speaks JSON-RPC 2.0.
+    Nobody,
 }
 
 /// A JSON-RPC server on loopback.
@@ -61,6 +63,11 @@ impl Rpc {
         Self { address: ([127, 0, 0, 1], port).into(), login: Login::Cookie(file) }
     }
 
+    /// A server that asks nobody for a login: an Ethereum node.
+    pub fn open(port: u16) -> Self {
+        Self { address: ([127, 0, 0, 1], port).into(), login: Login::Nobody }
+    }
+
     /// The port it listens on.
     pub fn port(&self) -> u16 {
         self.address.port()
@@ -74,6 +81,7 @@ impl Rpc {
     pub fn login(&self) -> std::io::Result<String> {
         match &self.login {
             Login::Password(login) => Ok(login.clone()),
+            Login::Nobody => Ok(String::new()),
             Login::Cookie(file) => Ok(std::fs::read_to_string(file)?.trim().to_owned()),
         }
     }
@@ -84,7 +92,8 @@ impl Rpc {
     ///
     /// [`RpcError::Refused`] with the server's code, or there was no proper answer.
     pub fn try_call(&self, method: &str, params: Value) -> Result<Value, RpcError> {
-        let request = json!({ "jsonrpc": "1.0", "id": "tests", "method": method, "params": params });
+        let version = if matches!(self.login, Login::Nobody) { "2.0" } else { "1.0" };
+        let request = json!({ "jsonrpc": version, "id": "tests", "method": method, "params": params });
         let (status, body) = self.post("/", &request.to_string())?;
         let answer: Value = serde_json::from_str(&body).map_err(|_| RpcError::Http { status, body })?;
         match &answer["error"] {
@@ -132,8 +141,12 @@ impl Rpc {
         socket.set_read_timeout(Some(ANSWER_LIMIT))?;
         socket.set_write_timeout(Some(ANSWER_LIMIT))?;
         let login = base64::engine::general_purpose::STANDARD.encode(self.login()?);
+        let login = match self.login {
+            Login::Nobody => String::new(),
+            _ => format!("Authorization: Basic {login}\r\n"),
+        };
         let head = format!(
-            "{verb} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Basic {login}\r\n\
+            "{verb} {path} HTTP/1.1\r\nHost: {}\r\n{login}\
              Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
             self.address,
             body.len()

@@ -7,14 +7,36 @@ use crate::tree;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The release of btcd that the tests were written against.
-const BTCD_VERSION: &str = "v0.26.2";
-/// Programs of that release and the packages they are in; one module holds all of them.
-const BTCD_PROGRAMS: &[(&str, &str)] = &[
-    ("btcd", "github.com/btcsuite/btcd"),
-    ("btcctl", "github.com/btcsuite/btcd/cmd/btcctl"),
-    ("addblock", "github.com/btcsuite/btcd/cmd/addblock"),
+/// A peer written in Go: one version, and the packages its programs are in.
+struct GoPeer {
+    name: &'static str,
+    /// The release that the tests were written against.
+    version: &'static str,
+    programs: &'static [(&'static str, &'static str)],
+    /// How long installing takes.
+    pace: &'static str,
+}
+
+const GO_PEERS: &[GoPeer] = &[
+    GoPeer {
+        name: "btcd",
+        version: "v0.26.2",
+        // One module holds all of them.
+        programs: &[
+            ("btcd", "github.com/btcsuite/btcd"),
+            ("btcctl", "github.com/btcsuite/btcd/cmd/btcctl"),
+            ("addblock", "github.com/btcsuite/btcd/cmd/addblock"),
+        ],
+        pace: "about a minute",
+    },
+    GoPeer {
+        name: "geth",
+        version: "v1.16.7",
+        programs: &[("geth", "github.com/ethereum/go-ethereum/cmd/geth")],
+        pace: "about three minutes",
+    },
 ];
+
 /// With this set to 1 a peer that cannot be installed is an error, not a skipped test.
 const REQUIRED: &str = "CHAINWRIGHT_REQUIRE_PEERS";
 
@@ -27,7 +49,9 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     };
     let folder = folder();
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    btcd(&folder)?;
+    for peer in GO_PEERS {
+        peer.install(&folder)?;
+    }
     if with_litecoind {
         litecoind()?;
     }
@@ -41,39 +65,45 @@ pub(crate) fn folder() -> PathBuf {
 
 /// Whether anything has to be installed.
 pub(crate) fn missing() -> bool {
-    !is_installed(&folder())
+    let folder = folder();
+    !GO_PEERS.iter().all(|peer| peer.is_installed(&folder))
 }
 
-fn stamp(folder: &Path) -> PathBuf {
-    folder.join("btcd.version")
-}
+impl GoPeer {
+    fn stamp(&self, folder: &Path) -> PathBuf {
+        folder.join(format!("{}.version", self.name))
+    }
 
-fn is_installed(folder: &Path) -> bool {
-    let has_version = std::fs::read_to_string(stamp(folder)).is_ok_and(|text| text.trim() == BTCD_VERSION);
-    has_version && BTCD_PROGRAMS.iter().all(|(name, _)| folder.join(name).is_file())
-}
+    fn is_installed(&self, folder: &Path) -> bool {
+        let version = std::fs::read_to_string(self.stamp(folder));
+        version.is_ok_and(|text| text.trim() == self.version)
+            && self.programs.iter().all(|(name, _)| folder.join(name).is_file())
+    }
 
-fn btcd(folder: &Path) -> Result<(), String> {
-    if is_installed(folder) {
-        println!("btcd {BTCD_VERSION}: already in {}", folder.display());
-        return Ok(());
+    fn install(&self, folder: &Path) -> Result<(), String> {
+        let Self { name, version, pace, .. } = self;
+        if self.is_installed(folder) {
+            println!("{name} {version}: already in {}", folder.display());
+            return Ok(());
+        }
+        if Command::new("go").arg("version").output().is_err() {
+            return unavailable(
+                &format!("{name} needs the Go tool chain to install"),
+                &format!("install Go 1.24 or newer, or put {name} on the path of CHAINWRIGHT_PEERS"),
+            );
+        }
+        println!("{name} {version}: installing into {} ({pace})", folder.display());
+        let packages = self.programs.iter().map(|(_, package)| format!("{package}@{version}"));
+        let installed = Command::new("go").arg("install").args(packages).env("GOBIN", folder).status();
+        if !installed.is_ok_and(|status| status.success()) {
+            return unavailable(
+                &format!("{name} could not be installed"),
+                "see go's message above; a module proxy must be reachable",
+            );
+        }
+        let stamp = self.stamp(folder);
+        std::fs::write(&stamp, version).map_err(|error| format!("{}: {error}", stamp.display()))
     }
-    if Command::new("go").arg("version").output().is_err() {
-        return unavailable(
-            "btcd needs the Go tool chain to install",
-            "install Go 1.24 or newer, or put btcd and btcctl on the path of CHAINWRIGHT_PEERS",
-        );
-    }
-    println!("btcd {BTCD_VERSION}: installing into {} (about a minute)", folder.display());
-    let packages = BTCD_PROGRAMS.iter().map(|(_, package)| format!("{package}@{BTCD_VERSION}"));
-    let installed = Command::new("go").arg("install").args(packages).env("GOBIN", folder).status();
-    if !installed.is_ok_and(|status| status.success()) {
-        return unavailable(
-            "btcd could not be installed",
-            "see go's message above; a module proxy must be reachable",
-        );
-    }
-    std::fs::write(stamp(folder), BTCD_VERSION).map_err(|error| format!("{}: {error}", folder.display()))
 }
 
 /// Debian packages it; it is not installed here, only looked for.
@@ -102,15 +132,17 @@ mod tests {
 
     #[test]
     fn a_folder_without_every_program_or_with_another_version_is_not_installed() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(!is_installed(folder.path()));
-        for (name, _) in BTCD_PROGRAMS {
-            std::fs::write(folder.path().join(name), b"").unwrap();
+        for peer in GO_PEERS {
+            let folder = tempfile::tempdir().unwrap();
+            assert!(!peer.is_installed(folder.path()));
+            for (name, _) in peer.programs {
+                std::fs::write(folder.path().join(name), b"").unwrap();
+            }
+            assert!(!peer.is_installed(folder.path()));
+            std::fs::write(peer.stamp(folder.path()), "v0.1.0").unwrap();
+            assert!(!peer.is_installed(folder.path()));
+            std::fs::write(peer.stamp(folder.path()), peer.version).unwrap();
+            assert!(peer.is_installed(folder.path()));
         }
-        assert!(!is_installed(folder.path()));
-        std::fs::write(stamp(folder.path()), "v0.1.0").unwrap();
-        assert!(!is_installed(folder.path()));
-        std::fs::write(stamp(folder.path()), BTCD_VERSION).unwrap();
-        assert!(is_installed(folder.path()));
     }
 }

@@ -1,6 +1,6 @@
 //! Accounts and slots with proofs against the state root (EIP-1186).
 
-use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U64, U256};
+use alloy_primitives::{Address, B256, U64, U256};
 use chainwright_evm::trie::{ProofError, ProofTrie};
 use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError};
 use serde_json::{Value, json};
@@ -53,9 +53,10 @@ fn proof(context: &Context, call: &Call) -> Answer {
         "address": address,
         "accountProof": proof.nodes,
         "balance": account.map(|row| row.balance).unwrap_or_default(),
-        "codeHash": account.map_or(KECCAK256_EMPTY, |row| row.code_hash),
+        "codeHash": account.map(|row| row.code_hash).unwrap_or_default(),
         "nonce": U64::from(account.map(|row| row.nonce).unwrap_or_default()),
-        "storageHash": proof.storage_root,
+        // Of an account that is not there both hashes are zero, as in geth.
+        "storageHash": account.map(|_| proof.storage_root).unwrap_or_default(),
         "storageProof": shown_slots.collect::<Vec<_>>(),
     }))
 }

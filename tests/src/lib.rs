@@ -6,6 +6,7 @@
 //! - [`Running`] a started program; it is stopped when the value is dropped, and nothing else ever is
 //! - [`Btcd`] a real btcd on regtest, [`Node`] our own binary under `bitcoind`'s flags
 //! - [`Geth`] a real go-ethereum, [`EthereumNode`] our own binary on a chain file with Ethereum's ledger
+//! - [`DevNetwork`] our own binary as `chainwright dev` on an Ethereum chain
 //! - [`btcctl`] btcd's command-line client, which must be able to drive both
 //! - [`Rpc`] JSON-RPC over HTTP, without TLS
 //! - [`wait_until`] the only way to wait: for a condition, with a deadline
@@ -16,6 +17,7 @@
 
 mod btcctl;
 mod btcd;
+mod dev_network;
 mod ethereum;
 mod geth;
 mod node;
@@ -26,6 +28,7 @@ mod wait;
 
 pub use btcctl::btcctl;
 pub use btcd::Btcd;
+pub use dev_network::DevNetwork;
 pub use ethereum::{EthereumNode, command_line};
 pub use geth::{Geth, RunningGeth};
 pub use node::{Node, NodeOptions};

@@ -10,6 +10,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to a terminal")]
 
 mod arrows;
+mod clients;
 mod links;
 mod mutants;
 mod peers;

@@ -3,7 +3,7 @@
 //! Versions are pinned: a test against "whatever is newest" proves nothing twice. A folder that has the right
 //! version is left alone, so the second run costs nothing.
 
-use crate::tree;
+use crate::{clients, tree};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -52,6 +52,9 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     for peer in GO_PEERS {
         peer.install(&folder)?;
     }
+    if let Err(why) = clients::install(&tree::root(), &folder) {
+        unavailable(&why, "see the message above; the tests of tests/clients need them")?;
+    }
     if with_litecoind {
         litecoind()?;
     }
@@ -66,7 +69,7 @@ pub(crate) fn folder() -> PathBuf {
 /// Whether anything has to be installed.
 pub(crate) fn missing() -> bool {
     let folder = folder();
-    !GO_PEERS.iter().all(|peer| peer.is_installed(&folder))
+    !GO_PEERS.iter().all(|peer| peer.is_installed(&folder)) || !clients::is_installed(&tree::root(), &folder)
 }
 
 impl GoPeer {

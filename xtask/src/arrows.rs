@@ -30,6 +30,7 @@ const ALL: &[&str] = &[
     "utxo",
     "evm",
     "store",
+    "indexes",
     "network",
     "rpc",
     "rpc-bitcoin",
@@ -51,13 +52,19 @@ const TABLE: &[Row] = &[
     // Its tests bring the official vectors through a driver on the real store, under the engine that checks no seal.
     Row { name: "evm", normal: &["chain"], dev: &["external", "store"] },
     Row { name: "store", normal: &["chain"], dev: &[] },
+    // Rebuildable, fed by events: of the disk and of ledgers it knows nothing.
+    Row { name: "indexes", normal: &["chain"], dev: &[] },
     Row { name: "network", normal: &["chain"], dev: &[] },
     // The server shell knows no ledger: a dialect that does is a crate of its own.
     Row { name: "rpc", normal: &["chain"], dev: &[] },
     // Blocks and transactions of the utxo ledger in Bitcoin's words; its tests serve a real chain on a simulated disk.
     Row { name: "rpc-bitcoin", normal: &["chain", "rpc", "utxo"], dev: &["pow", "store"] },
     // Blocks and states of the evm ledger in Ethereum's words; its tests answer for a real chain on a simulated disk.
-    Row { name: "rpc-ethereum", normal: &["chain", "rpc", "evm"], dev: &["external", "solo", "store"] },
+    Row {
+        name: "rpc-ethereum",
+        normal: &["chain", "indexes", "rpc", "evm"],
+        dev: &["external", "solo", "store"],
+    },
     // The shell serves what the node runs; the node implements its view of peers, time and stopping.
     Row { name: "node", normal: &["chain", "store", "network", "rpc"], dev: PLUG_INS },
     Row {
@@ -109,6 +116,7 @@ const WALLS: &[Wall] = &[
         inside: &["rpc", "rpc-bitcoin", "rpc-ethereum", "evm", "cli", "tests", "xtask"],
         why: "only the rim knows JSON",
     },
+    Wall { library: "fjall", inside: &["indexes"], why: "consensus-critical data lies in our own store" },
     Wall { library: "bitcoin", inside: &["cli"], why: "the ledger's codec and Script are our own" },
     Wall { library: "bdk_wallet", inside: &["cli"], why: "a wallet speaks RPC, it is no part of a node" },
     Wall { library: "bitcoinkernel", inside: &[], why: "it is a test oracle, never part of the product" },

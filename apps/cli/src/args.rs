@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use chainwright_rpc_ethereum::{Past, States};
 use clap::{Args, Parser, Subcommand};
 
 /// What follows the help of the program.
@@ -70,6 +71,32 @@ pub(crate) struct DevArgs {
     /// RPC port of the first node; the others follow [default: the chain's, or free ones if taken].
     #[arg(long, value_name = "PORT")]
     pub(crate) rpc_port: Option<u16>,
+    #[command(flatten)]
+    pub(crate) past: PastArgs,
+}
+
+/// How much of the past a node of an Ethereum chain answers for.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct PastArgs {
+    /// Indexes that are kept (Ethereum's chains): `tx` finds transactions, `logs` finds logs; a list, or `none`
+    /// [default: tx,logs].
+    #[arg(long, value_name = "LIST", value_parser = parse_indexes)]
+    index: Option<(bool, bool)>,
+    /// States that can be read (Ethereum's chains): `archive` for all, or how many blocks below the newest [default: 1024].
+    #[arg(long, value_name = "archive|BLOCKS", value_parser = parse_history)]
+    history: Option<States>,
+}
+
+impl PastArgs {
+    /// What the operator says, if anything.
+    pub(crate) fn past(self) -> Option<Past> {
+        if self.index.is_none() && self.history.is_none() {
+            return None;
+        }
+        let usual = Past::default();
+        let (transactions, logs) = self.index.unwrap_or((usual.transactions, usual.logs));
+        Some(Past { transactions, logs, states: self.history.unwrap_or(usual.states) })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -129,6 +156,8 @@ pub(crate) struct NodeArgs {
     /// Memory for rows that are not on disk yet, in MiB [default: 128].
     #[arg(long, value_name = "MIB", value_parser = parse_cache)]
     pub(crate) cache_mib: Option<usize>,
+    #[command(flatten)]
+    pub(crate) past: PastArgs,
     /// Print the log to standard output as well.
     #[arg(long)]
     pub(crate) print_log: bool,
@@ -316,6 +345,33 @@ pub(crate) fn parse_duration(text: &str) -> Result<std::time::Duration, String> 
     Ok(std::time::Duration::from_secs_f64(seconds))
 }
 
+/// Whether transactions and whether logs are indexed: `tx`, `logs`, both with a comma, or `none`.
+fn parse_indexes(text: &str) -> Result<(bool, bool), String> {
+    if text == "none" {
+        return Ok((false, false));
+    }
+    let mut kept = (false, false);
+    for name in text.split(',') {
+        match name.trim() {
+            "tx" => kept.0 = true,
+            "logs" => kept.1 = true,
+            other => return Err(format!("`{other}` is no index; there are tx and logs, or none")),
+        }
+    }
+    Ok(kept)
+}
+
+/// Which states are kept.
+fn parse_history(text: &str) -> Result<States, String> {
+    match text {
+        "archive" => Ok(States::All),
+        blocks => {
+            let wrong = |_| format!("`{blocks}` is no number of blocks; write one, or archive");
+            blocks.parse().map(States::Last).map_err(wrong)
+        }
+    }
+}
+
 /// Bytes of a number of MiB, which may have decimals.
 pub(crate) fn parse_cache(text: &str) -> Result<usize, String> {
     let mib: f64 = text.parse().map_err(|_| format!("`{text}` is no number of MiB"))?;
@@ -333,6 +389,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn the_past_is_asked_for_by_name() {
+        let kept = |text| parse_indexes(text).ok();
+        assert_eq!(kept("none"), Some((false, false)));
+        assert_eq!(kept("tx,logs"), Some((true, true)));
+        assert_eq!((kept("logs"), kept("tx")), (Some((false, true)), Some((true, false))));
+        assert_eq!((kept(""), kept("tx,none"), kept("blocks")), (None, None, None));
+        assert_eq!(parse_history("archive"), Ok(States::All));
+        assert_eq!(parse_history("90000"), Ok(States::Last(90_000)));
+        assert!(parse_history("-1").is_err() && parse_history("all").is_err());
     }
 
     #[test]

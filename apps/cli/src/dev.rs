@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chainwright_node::{Log, PeerOptions, Shutdown, StartError, run_to_end};
+use chainwright_rpc_ethereum::Past;
 use chainwright_store::OpenError;
 use serde_json::json;
 
@@ -64,6 +65,8 @@ struct Network {
     /// Ctrl-C, SIGTERM.
     shutdown: Shutdown,
     is_json: bool,
+    /// How much of the past its nodes answer for.
+    past: Option<Past>,
 }
 
 pub(crate) fn run(args: &DevArgs, is_json: bool) -> CliResult<()> {
@@ -90,7 +93,8 @@ pub(crate) fn run(args: &DevArgs, is_json: bool) -> CliResult<()> {
     runtime
         .block_on(async { shutdown.listen_to_signals() })
         .context(|| "cannot listen to signals".to_owned())?;
-    let mut network = Network { file, data, block_time, wallet, members: Vec::new(), shutdown, is_json };
+    let (past, members) = (args.past.past(), Vec::new());
+    let mut network = Network { file, data, block_time, wallet, members, shutdown, is_json, past };
     let lived = network.start(args, &runtime).and_then(|()| network.live());
     let stopped = network.stop(&runtime);
     run_to_end(runtime, async {});
@@ -136,7 +140,8 @@ impl Network {
         rpc_base: u16,
         runtime: &tokio::runtime::Runtime,
     ) -> CliResult<Member> {
-        let mut overrides = Overrides { sealing_secret: self.sealing_secret()?, ..Overrides::default() };
+        let (sealing_secret, past) = (self.sealing_secret()?, self.past);
+        let mut overrides = Overrides { sealing_secret, past, ..Overrides::default() };
         if number == 0 {
             let address = self.wallet.as_ref().map(|wallet| wallet.address(0)).unwrap_or_default();
             // No pace is none: a block as soon as a transaction waits.

@@ -49,6 +49,7 @@ pub(crate) fn run(args: &NodeArgs, is_json: bool) -> CliResult<()> {
         overrides.sealing_secret = Some(read_sealing_key(path)?);
         overrides.producer.get_or_insert(Producer { address: String::new(), pace });
     }
+    overrides.past = args.past.past();
     let cell = registry::cell(&file, &overrides)?;
     let data = args.datadir.clone().unwrap_or_else(|| default_data(&file.name).join(NODE_FOLDER));
     make_data_folder(&data)?;

@@ -19,6 +19,7 @@ mod utxo;
 use std::time::Duration;
 
 use chainwright_chain::Weight;
+use chainwright_rpc_ethereum::Past;
 
 pub(crate) use assembly::Assembly;
 pub(crate) use cell::{Cell, NodeSettings, RunningNode, with_hint};
@@ -53,6 +54,8 @@ pub(crate) struct Overrides {
     pub(crate) blocks_only: bool,
     /// Added to what the node calls itself, as BIP-0014 comments.
     pub(crate) agent_comments: Vec<String>,
+    /// How much of the past a node answers for, where its ledger knows how to.
+    pub(crate) past: Option<Past>,
 }
 
 /// Who makes blocks, for whom, how fast.
@@ -95,6 +98,13 @@ impl Assume {
 /// # Errors
 /// When consensus and ledger do not fit, or a value makes no sense.
 pub(crate) fn cell(file: &ChainFile, overrides: &Overrides) -> CliResult<Box<dyn Cell>> {
+    if overrides.past.is_some() && file.ledger != LedgerKind::Evm {
+        return Err(CliError::usage(format!(
+            "{}: --index and --history are for Ethereum's chains",
+            file.name
+        ))
+        .hint("leave them out; other chains answer for all they keep"));
+    }
     match (file.consensus, file.ledger) {
         (Engine::Pow, LedgerKind::Utxo) => utxo::with_pow(file, overrides),
         (Engine::Solo, LedgerKind::Utxo) => utxo::with_solo(file, overrides),

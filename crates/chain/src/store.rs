@@ -49,6 +49,14 @@ pub trait Bodies: Send + Sync {
     /// # Errors
     /// As [`Bodies::body`].
     fn connected(&self, id: &BlockId) -> Result<Option<Connected>, Fault>;
+
+    /// The receipts of [`Bodies::connected`] alone.
+    ///
+    /// # Errors
+    /// As [`Bodies::body`].
+    fn receipts(&self, id: &BlockId) -> Result<Option<Bytes>, Fault> {
+        Ok(self.connected(id)?.map(|connected| connected.receipts))
+    }
 }
 
 /// A sync that may run on another thread.

@@ -43,4 +43,8 @@ impl Bodies for Watched {
     fn connected(&self, id: &BlockId) -> Result<Option<Connected>, Fault> {
         self.stored.connected(id)
     }
+
+    fn receipts(&self, id: &BlockId) -> Result<Option<Bytes>, Fault> {
+        self.stored.receipts(id)
+    }
 }

@@ -211,6 +211,10 @@ impl<L: Ledger> Host for NodeHost<L> {
         self.shutdown.failure().map(str::to_owned).into_iter().collect()
     }
 
+    fn log_line(&self, line: &str) {
+        self.log.line(line);
+    }
+
     fn log_categories(&self) -> BTreeMap<String, bool> {
         BTreeMap::from([("all".to_owned(), self.log.is_verbose())])
     }

@@ -239,6 +239,11 @@ pub trait Host: Send + Sync + 'static {
     /// What the operator should know, in whole sentences; empty if all is well.
     fn warnings(&self) -> Vec<String>;
 
+    /// Writes one line to the node's log, if there is one.
+    fn log_line(&self, line: &str) {
+        let _ = line;
+    }
+
     /// Log categories and whether each is on.
     fn log_categories(&self) -> BTreeMap<String, bool>;
 

@@ -135,14 +135,21 @@ impl Library {
 
     /// Reads a step of the journal.
     pub(crate) fn read_step(&self, step: &JournalStep) -> Result<Connected, Fault> {
-        let bytes = Bytes::from(self.journal.read(step.span)?);
+        let (delta, receipts) = self.read_parts(step)?;
+        let delta = Delta::decode(&delta, |table| is_ordered(self.tables, table))
+            .map_err(|error| Fault::new(format!("a step of the journal is unreadable: {error}")))?;
+        Ok(Connected { parent: step.from, delta, receipts })
+    }
+
+    /// Encoded delta and receipts of a step.
+    fn read_parts(&self, step: &JournalStep) -> Result<(Bytes, Bytes), Fault> {
+        let mut bytes = Bytes::from(self.journal.read(step.span)?);
         let split = step.delta_len as usize;
         if split > bytes.len() {
             return Err(Fault::new("a step of the journal is shorter than its delta"));
         }
-        let delta = Delta::decode(&bytes[..split], |table| is_ordered(self.tables, table))
-            .map_err(|error| Fault::new(format!("a step of the journal is unreadable: {error}")))?;
-        Ok(Connected { parent: step.from, delta, receipts: bytes.slice(split..) })
+        let receipts = bytes.split_off(split);
+        Ok((bytes, receipts))
     }
 }
 
@@ -159,6 +166,11 @@ impl Bodies for Library {
     fn connected(&self, id: &BlockId) -> Result<Option<Connected>, Fault> {
         let step = self.catalogue.read().connected.get(id).copied();
         step.map(|step| self.read_step(&step)).transpose()
+    }
+
+    fn receipts(&self, id: &BlockId) -> Result<Option<Bytes>, Fault> {
+        let step = self.catalogue.read().connected.get(id).copied();
+        step.map(|step| Ok(self.read_parts(&step)?.1)).transpose()
     }
 }
 

@@ -87,15 +87,16 @@ fn assemble(
     let identity = identity(file, overrides, &ledger, &*consensus);
     let mut parameters = wire(file, overrides);
     parameters.message_max = MESSAGE_MAX;
+    let past = overrides.past.unwrap_or_default();
     Assembly {
         ledger: Arc::new(ledger),
         consensus,
         identity,
         parameters,
-        dialects: Box::new(|chain, host| {
+        dialects: Box::new(move |chain, host| {
             vec![
                 GenericDialect::new(chain.clone()) as Arc<dyn Dialect>,
-                EthereumDialect::new(chain.clone(), Arc::clone(host)),
+                EthereumDialect::with_past(chain.clone(), Arc::clone(host), past),
             ]
         }),
         wants_headers_first: false,

@@ -4,23 +4,23 @@ use std::sync::Arc;
 
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::B256;
-use chainwright_chain::{ChainHandle, Codec, Fault, Headers, Height, PastError, Published, View};
+use chainwright_chain::{ChainHandle, Codec, Fault, Headers, Height, Published, View};
 use chainwright_evm::Evm;
 use chainwright_evm::types::{EvmBlock, EvmReceipts};
+use chainwright_indexes::IndexError;
 use chainwright_rpc::RpcError;
 
-use crate::lookup::{self, Lookup, Place};
+use crate::lookup::{self, Place, RECENT_MAX, Recent};
+use crate::past::Library;
 
 /// geth's code for most things that fail on the server's side.
 pub(crate) const SERVER_ERROR: i32 = -32000;
 
-/// How far below the head states are answered for.
-pub(crate) const HISTORY_BLOCKS: u32 = 1_024;
-
 /// The chain as the methods read it.
 pub(crate) struct Reader {
     pub(crate) handle: ChainHandle<Evm>,
-    lookup: Lookup,
+    recent: Recent,
+    pub(crate) library: Library,
 }
 
 /// An error of our own disk.
@@ -33,8 +33,8 @@ pub(crate) fn server_error(message: impl Into<String>) -> RpcError {
 }
 
 impl Reader {
-    pub(crate) fn new(handle: ChainHandle<Evm>) -> Self {
-        Self { handle, lookup: Lookup::default() }
+    pub(crate) fn new(handle: ChainHandle<Evm>, library: Library) -> Self {
+        Self { handle, recent: Recent::default(), library }
     }
 
     pub(crate) fn published(&self) -> &Arc<Published<Evm>> {
@@ -84,11 +84,7 @@ impl Reader {
     }
 
     pub(crate) fn view_at(&self, headers: &Headers<Evm>) -> Result<View<Evm>, RpcError> {
-        self.published().view(headers, HISTORY_BLOCKS).map_err(|error| match error {
-            PastError::NotInChain => server_error("header not found"),
-            PastError::TooOld { .. } => server_error(format!("historical state not available: {error}")),
-            PastError::Fault(error) => fault(error),
-        })
+        self.library.view(&self.handle, headers)
     }
 
     /// The body of a block.
@@ -98,15 +94,31 @@ impl Reader {
 
     /// What executing a block gave; `None` if it was never executed here.
     pub(crate) fn receipts(&self, block: &Headers<Evm>) -> Result<Option<EvmReceipts>, RpcError> {
-        let Some(connected) = self.published().bodies().connected(&block.id()).map_err(fault)? else {
+        let Some(bytes) = self.published().bodies().receipts(&block.id()).map_err(fault)? else {
             return Ok(None);
         };
-        let receipts = EvmReceipts::decode(&connected.receipts);
+        let receipts = EvmReceipts::decode(&bytes);
         receipts.map(Some).map_err(|error| fault(Fault::new(error.to_string())))
     }
 
-    /// Where a transaction stands in the chain.
+    /// Where a transaction stands in the chain: asked of the index, and of the newest blocks, which it may not know yet.
     pub(crate) fn place(&self, hash: &B256) -> Result<Option<Place>, RpcError> {
-        self.lookup.find(self.published(), hash).map_err(fault)
+        let head = self.published().head().headers;
+        let newest = (head.height().0 + 1).saturating_sub(RECENT_MAX);
+        let (first, is_known) = match self.library.find(&hash.0, &head) {
+            Ok((Some((height, index)), _)) => {
+                let block = head.ancestor(height);
+                return Ok(block.map(|block| Place { block, index: index as usize }));
+            }
+            Ok((None, unknown)) => (unknown.max(newest), unknown >= newest),
+            // What lies further back is not found, as where geth keeps no index of it.
+            Err(IndexError::Off(_)) => (newest, true),
+            Err(_) => (newest, newest == 0),
+        };
+        let found = self.recent.find(self.published(), (first, &head), hash).map_err(fault)?;
+        if found.is_none() && !is_known {
+            return Err(server_error("transaction indexing is in progress"));
+        }
+        Ok(found)
     }
 }

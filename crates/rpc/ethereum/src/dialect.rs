@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use crate::chain::Reader;
 use crate::filters::Filters;
 use crate::methods;
+use crate::past::{Library, Past};
 use crate::subscribe::{Subscriptions, Teller};
 
 /// What every method works with.
@@ -20,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) host: Arc<dyn Host>,
     /// Stands where the last proof was asked for; loaded for the first one.
     pub(crate) proofs: Mutex<Option<ProofTrie<Evm>>>,
+    /// The same for blocks to which the journal does not lead back.
+    pub(crate) old_proofs: Mutex<Option<ProofTrie<Evm>>>,
     /// Who is told of what over WebSockets.
     pub(crate) subscriptions: Arc<Subscriptions>,
     /// Who asks for what happened.
@@ -42,12 +45,23 @@ pub(crate) struct Entry {
 pub struct EthereumDialect(Arc<Context>);
 
 impl EthereumDialect {
-    /// A dialect over a running chain.
+    /// A dialect over a running chain, which answers for the newest blocks and states.
     pub fn new(chain: ChainHandle<Evm>, host: Arc<dyn Host>) -> Arc<Self> {
+        Self::over(Reader::new(chain, Library::newest()), host)
+    }
+
+    /// The same with indexes in the node's folder, which begin to follow the chain.
+    pub fn with_past(chain: ChainHandle<Evm>, host: Arc<dyn Host>, past: Past) -> Arc<Self> {
+        let library = Library::open(&chain, &host, past);
+        Self::over(Reader::new(chain, library), host)
+    }
+
+    fn over(chain: Reader, host: Arc<dyn Host>) -> Arc<Self> {
         Arc::new(Self(Arc::new(Context {
-            chain: Reader::new(chain),
+            chain,
             host,
             proofs: Mutex::default(),
+            old_proofs: Mutex::default(),
             subscriptions: Arc::default(),
             filters: Filters::default(),
             signing: Mutex::default(),

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   params ─ input ─► chain (which block, which state) ─► shape (JSON as clients expect it)
-//!                        └ lookup (transaction hash → block)
+//!                        ├ past (indexes, older states)
+//!                        └ lookup (the newest transactions)
 //! ```
 //!
 //! Invariants:
@@ -18,7 +19,10 @@ mod filters;
 mod input;
 mod lookup;
 mod methods;
+mod past;
 mod shape;
 mod subscribe;
 
+pub use chainwright_indexes::States;
 pub use dialect::EthereumDialect;
+pub use past::Past;

@@ -6,9 +6,9 @@ use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, Bytes, U64};
 use chainwright_chain::Height;
 use chainwright_evm::config::{ChainConfig, Fork, fork_hash};
+use chainwright_indexes::States;
 use serde_json::{Value, json};
 
-use crate::chain::HISTORY_BLOCKS;
 use crate::dialect::{Context, Entry};
 
 pub(crate) const METHODS: &[Entry] = &[
@@ -108,11 +108,12 @@ fn capabilities(context: &Context) -> Value {
     let head = context.chain.published().head().headers;
     let height = head.height().0;
     let all = json!({ "disabled": false, "oldestBlock": "0x0" });
-    let states = json!({
-        "disabled": false,
-        "oldestBlock": U64::from(height.saturating_sub(HISTORY_BLOCKS)),
-        "deleteStrategy": { "type": "window", "retentionBlocks": U64::from(HISTORY_BLOCKS) },
-    });
+    let library = &context.chain.library;
+    let mut states =
+        json!({ "disabled": false, "oldestBlock": U64::from(library.oldest_state(Height(height)).0) });
+    if let States::Last(blocks) = library.past().states {
+        states["deleteStrategy"] = json!({ "type": "window", "retentionBlocks": U64::from(blocks) });
+    }
     json!({
         "head": { "number": U64::from(height), "hash": head.header().hash() },
         "state": states,

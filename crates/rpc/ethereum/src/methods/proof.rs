@@ -1,13 +1,15 @@
 //! Accounts and slots with proofs against the state root (EIP-1186).
 
 use alloy_primitives::{Address, B256, U64, U256};
-use chainwright_evm::trie::{ProofError, ProofTrie};
+use chainwright_chain::Headers;
+use chainwright_evm::Evm;
+use chainwright_evm::trie::{AccountProof, ProofError, ProofTrie};
 use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError};
 use serde_json::{Value, json};
 
 use super::state::slot_of;
 use super::{ADDRESS, BLOCK_OR_LATEST};
-use crate::chain::{HISTORY_BLOCKS, fault, server_error};
+use crate::chain::{fault, server_error};
 use crate::dialect::{Context, Entry};
 use crate::input;
 
@@ -32,19 +34,7 @@ fn proof(context: &Context, call: &Call) -> Answer {
     let slots = keys.iter().map(|key| slot_of(key)).collect::<Result<Vec<_>, _>>()?;
     let block = context.chain.headers(input::block_or_latest(call, 2)?)?;
     let block = block.ok_or_else(|| server_error("header not found"))?;
-    let mut trie = context.proofs.lock();
-    let trie = match &mut *trie {
-        Some(trie) => trie,
-        none => {
-            let head = context.chain.published().head();
-            none.insert(ProofTrie::load(&head, HISTORY_BLOCKS).map_err(fault)?)
-        }
-    };
-    let bodies = context.chain.published().bodies();
-    let proof = trie.prove(&block, bodies.as_ref(), address, &slots).map_err(|error| match error {
-        ProofError::Fault(error) => fault(error),
-        other => server_error(format!("historical state not available: {other}")),
-    })?;
+    let proof = prove(context, &block, address, &slots)?;
     let account = proof.account;
     let shown_slots = keys.iter().zip(&proof.slots).map(
         |(key, slot)| json!({ "key": shown_key(key, slot.slot), "value": slot.value, "proof": slot.nodes }),
@@ -59,6 +49,38 @@ fn proof(context: &Context, call: &Call) -> Answer {
         "storageHash": account.map(|_| proof.storage_root).unwrap_or_default(),
         "storageProof": shown_slots.collect::<Vec<_>>(),
     }))
+}
+
+/// Near the head a trie is moved by the journal. Further back one is made of the older state's rows, and kept where it stands.
+fn prove(
+    context: &Context,
+    block: &Headers<Evm>,
+    address: Address,
+    slots: &[U256],
+) -> Result<AccountProof, RpcError> {
+    let (chain, head) = (&context.chain, context.chain.published().head());
+    let reach = chain.library.undo_max();
+    let is_near = !head.headers.contains(block) || head.headers.height().above(block.height()) <= reach;
+    let mut trie = if is_near { context.proofs.lock() } else { context.old_proofs.lock() };
+    let bodies = chain.published().bodies();
+    if let Some(trie) = &mut *trie {
+        match trie.prove(block, bodies.as_ref(), address, slots) {
+            Err(ProofError::TooFar { .. }) => {}
+            answer => return answer.map_err(refused),
+        }
+    }
+    let view = if is_near { head } else { chain.view_at(block)? };
+    // Both would not fit where one does.
+    *trie = None;
+    let trie = trie.insert(ProofTrie::load(&view, reach).map_err(fault)?);
+    trie.prove(block, bodies.as_ref(), address, slots).map_err(refused)
+}
+
+fn refused(error: ProofError) -> RpcError {
+    match error {
+        ProofError::Fault(error) => fault(error),
+        other => server_error(format!("historical state not available: {other}")),
+    }
 }
 
 /// As the caller wrote it: whole words stay whole (geth, `internal/ethapi` `GetProof`).

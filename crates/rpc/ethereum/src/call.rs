@@ -7,24 +7,23 @@ use alloy_primitives::{Bytes, U256};
 use alloy_rpc_types_eth::state::StateOverride;
 use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest};
 use chainwright_evm::execute::{
-    AccountOverride, BlockOverride, Machine, Outcome, TransactionError, block_environment, call_rules,
-    machine_rules,
+    Machine, MovedPrecompiles, Outcome, TransactionError, block_environment, call_rules, machine_rules,
 };
 use chainwright_evm::state::Overlay;
-use chainwright_rpc::RpcError;
+use chainwright_rpc::{Call, RpcError};
 use revm::Inspector;
 use revm::context::either::Either;
 use revm::context::result::{ExecutionResult, HaltReason};
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
 use revm::context_interface::Cfg as _;
+use revm::context_interface::block::BlobExcessGasAndPrice;
 use revm::inspector::NoOpInspector;
 use serde_json::json;
 
 use crate::chain::{fault, server_error};
 use crate::dialect::Context;
-
-/// The most gas a call may use (geth `RPCGasCap`).
-pub(crate) const GAS_CAP: u64 = 50_000_000;
+use crate::limits::Deadline;
+use crate::supposed::{block_override, suppose};
 
 /// geth's code for a call that reverted.
 const REVERTED: i32 = 3;
@@ -34,6 +33,8 @@ pub(crate) struct Scene {
     pub(crate) overlay: Overlay,
     pub(crate) block: BlockEnv,
     rules: CfgEnv,
+    precompiles: MovedPrecompiles,
+    deadline: Deadline,
 }
 
 impl Scene {
@@ -46,17 +47,45 @@ impl Scene {
     ) -> Result<Self, RpcError> {
         let view = context.chain.view(block)?;
         let (ledger, header) = (context.chain.ledger(), view.headers.header());
-        let fork = ledger.config().fork(header);
-        let mut overlay = ledger.overlay(&view);
-        for (address, account) in state.unwrap_or_default() {
-            if account.state.is_some() && account.state_diff.is_some() {
-                return Err(server_error(format!("account {address} has both 'state' and 'stateDiff'")));
-            }
-            overlay.suppose(address, &account_override(account)).map_err(fault)?;
+        let config = ledger.config();
+        let env = block_environment(config, config.fork(header), header);
+        let mut block = block_override(supposed.unwrap_or_default())?.applied(env);
+        // The rules are those of the number and the time that are supposed.
+        let (number, time) = (block.number.saturating_to(), block.timestamp.saturating_to());
+        let fork = config.forks.at(number, time, config.is_merged(header));
+        if let Some(blobs) = config.blob_params(fork).filter(|_| block.blob_excess_gas_and_price.is_none()) {
+            let fraction = u64::try_from(blobs.update_fraction).unwrap_or(u64::MAX);
+            block.blob_excess_gas_and_price = Some(BlobExcessGasAndPrice::new(0, fraction));
         }
-        let env = block_environment(ledger.config(), fork, header);
-        let env = block_override(supposed.unwrap_or_default()).applied(env);
-        Ok(Self { overlay, block: env, rules: machine_rules(ledger.config(), fork) })
+        let (mut overlay, rules) = (ledger.overlay(&view), machine_rules(config, fork));
+        let precompiles = suppose(&mut overlay, &rules, state.unwrap_or_default())?;
+        let deadline = Deadline::after(&context.host, context.limits.time);
+        Ok(Self { overlay, block, rules, precompiles, deadline })
+    }
+
+    /// The same, until the node stops.
+    pub(crate) fn during(mut self, call: &Call) -> Self {
+        self.deadline = self.deadline.during(call);
+        self
+    }
+
+    /// The same with another time to end.
+    pub(crate) fn until(mut self, deadline: Deadline) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Why a call was not executed.
+    pub(crate) fn refused(
+        &self,
+        error: TransactionError,
+        words: impl FnOnce(TransactionError) -> String,
+    ) -> RpcError {
+        match error {
+            TransactionError::Fault(error) => fault(error),
+            TransactionError::Interrupted => self.deadline.error(),
+            other => server_error(words(other)),
+        }
     }
 
     /// The most gas a transaction in a block may ask for (EIP-7825).
@@ -85,35 +114,22 @@ impl Scene {
             blobs.blob_gasprice = 0;
         }
         let rules = call_rules(self.rules.clone(), names_price);
-        let mut machine = Machine::watched(self.overlay.clone(), (rules, block), None, inspector);
+        let mut machine = Machine::watched(self.overlay.clone(), (rules, block), None, inspector)
+            .bounded(self.deadline.bound())
+            .with_precompiles(self.precompiles.clone());
         let outcome = machine.inspect(call)?;
         Ok((outcome, machine.into_parts().1))
     }
 }
 
-fn account_override(account: alloy_rpc_types_eth::state::AccountOverride) -> AccountOverride {
-    let slots = |slots: alloy_primitives::map::B256HashMap<alloy_primitives::B256>| {
-        slots.into_iter().map(|(slot, value)| (slot.into(), value.into())).collect()
-    };
-    AccountOverride {
-        nonce: account.nonce,
-        balance: account.balance,
-        code: account.code,
-        state: account.state.map(slots),
-        state_diff: account.state_diff.map(slots).unwrap_or_default(),
-    }
-}
-
-fn block_override(block: BlockOverrides) -> BlockOverride {
-    BlockOverride {
-        number: block.number,
-        time: block.time,
-        gas_limit: block.gas_limit,
-        beneficiary: block.coinbase,
-        difficulty: block.difficulty,
-        prev_randao: block.random,
-        base_fee: block.base_fee.map(|fee| fee.saturating_to()),
-        blob_base_fee: block.blob_base_fee.map(|fee| fee.saturating_to()),
+/// What a request calls with.
+pub(crate) fn input(request: &TransactionRequest) -> Result<Bytes, RpcError> {
+    match (&request.input.input, &request.input.data) {
+        (Some(input), Some(data)) if input != data => {
+            let words = "both \"data\" and \"input\" are set and not equal. Please use \"input\" to pass transaction call data";
+            Err(server_error(words))
+        }
+        (input, data) => Ok(input.clone().or_else(|| data.clone()).unwrap_or_default()),
     }
 }
 
@@ -128,18 +144,8 @@ pub(crate) fn environment(context: &Context, request: &TransactionRequest) -> Re
         let words = "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified";
         return Err(server_error(words));
     }
-    let input = match (&request.input.input, &request.input.data) {
-        (Some(input), Some(data)) if input != data => {
-            let words = "both \"data\" and \"input\" are set and not equal. Please use \"input\" to pass transaction call data";
-            return Err(server_error(words));
-        }
-        (input, data) => input.clone().or_else(|| data.clone()).unwrap_or_default(),
-    };
     let fee_cap = request.gas_price.or(request.max_fee_per_gas).unwrap_or_default();
     let tip = request.max_priority_fee_per_gas.unwrap_or_default();
-    if dynamic && tip > fee_cap {
-        return Err(server_error(format!("maxFeePerGas ({fee_cap}) < maxPriorityFeePerGas ({tip})")));
-    }
     let authorizations = request.authorization_list.clone().unwrap_or_default();
     let blobs = request.blob_versioned_hashes.clone().unwrap_or_default();
     let tx_type = match () {
@@ -149,14 +155,15 @@ pub(crate) fn environment(context: &Context, request: &TransactionRequest) -> Re
         () if request.access_list.is_some() => 1,
         () => 0,
     };
+    let gas_max = context.limits.gas_max();
     Ok(TxEnv {
         tx_type,
         caller: request.from.unwrap_or_default(),
-        gas_limit: request.gas.unwrap_or(GAS_CAP).min(GAS_CAP),
+        gas_limit: request.gas.unwrap_or(gas_max).min(gas_max),
         gas_price: fee_cap,
         kind: request.to.unwrap_or_default(),
         value: request.value.unwrap_or_default(),
-        data: input,
+        data: input(request)?,
         nonce: request.nonce.unwrap_or_default(),
         chain_id: Some(chain_id),
         access_list: request.access_list.clone().unwrap_or_default(),

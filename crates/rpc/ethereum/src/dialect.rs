@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use crate::chain::Reader;
 use crate::filters::Filters;
+use crate::limits::CallLimits;
 use crate::methods;
 use crate::past::{Library, Past};
 use crate::subscribe::{Subscriptions, Teller};
@@ -19,6 +20,8 @@ use crate::subscribe::{Subscriptions, Teller};
 pub(crate) struct Context {
     pub(crate) chain: Reader,
     pub(crate) host: Arc<dyn Host>,
+    /// What a call may cost.
+    pub(crate) limits: CallLimits,
     /// Stands where the last proof was asked for; loaded for the first one.
     pub(crate) proofs: Mutex<Option<ProofTrie<Evm>>>,
     /// The same for blocks to which the journal does not lead back.
@@ -47,19 +50,30 @@ pub struct EthereumDialect(Arc<Context>);
 impl EthereumDialect {
     /// A dialect over a running chain, which answers for the newest blocks and states.
     pub fn new(chain: ChainHandle<Evm>, host: Arc<dyn Host>) -> Arc<Self> {
-        Self::over(Reader::new(chain, Library::newest()), host)
+        Self::with_limits(chain, host, CallLimits::default())
+    }
+
+    /// The same, where calls may cost something else.
+    pub fn with_limits(chain: ChainHandle<Evm>, host: Arc<dyn Host>, limits: CallLimits) -> Arc<Self> {
+        Self::over(Reader::new(chain, Library::newest()), host, limits)
     }
 
     /// The same with indexes in the node's folder, which begin to follow the chain.
-    pub fn with_past(chain: ChainHandle<Evm>, host: Arc<dyn Host>, past: Past) -> Arc<Self> {
+    pub fn with_past(
+        chain: ChainHandle<Evm>,
+        host: Arc<dyn Host>,
+        past: Past,
+        limits: CallLimits,
+    ) -> Arc<Self> {
         let library = Library::open(&chain, &host, past);
-        Self::over(Reader::new(chain, library), host)
+        Self::over(Reader::new(chain, library), host, limits)
     }
 
-    fn over(chain: Reader, host: Arc<dyn Host>) -> Arc<Self> {
+    fn over(chain: Reader, host: Arc<dyn Host>, limits: CallLimits) -> Arc<Self> {
         Arc::new(Self(Arc::new(Context {
             chain,
             host,
+            limits,
             proofs: Mutex::default(),
             old_proofs: Mutex::default(),
             subscriptions: Arc::default(),

@@ -17,12 +17,16 @@ mod chain;
 mod dialect;
 mod filters;
 mod input;
+mod limits;
 mod lookup;
+mod measured;
 mod methods;
 mod past;
 mod shape;
 mod subscribe;
+mod supposed;
 
 pub use chainwright_indexes::States;
 pub use dialect::EthereumDialect;
+pub use limits::CallLimits;
 pub use past::Past;

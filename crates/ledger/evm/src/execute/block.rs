@@ -82,6 +82,13 @@ impl<'c, I> Executor<'c, I> {
         self.machine
     }
 
+    /// The same block, the machine of which is made otherwise.
+    #[must_use]
+    pub fn with_machine(mut self, change: impl FnOnce(Machine<I>) -> Machine<I>) -> Self {
+        self.machine = change(self.machine);
+        self
+    }
+
     /// The same block with another inspector.
     #[must_use]
     pub fn with_inspector<J>(self, inspector: J) -> Executor<'c, J> {

@@ -82,7 +82,7 @@ pub fn build_block(
     let transactions = fill(&mut executor, bytes_taken, candidates)?;
     let finished = executor.finish(&[], withdrawals.as_deref())?;
     let delta = finished.overlay.delta()?;
-    let header = EvmHeader::new(complete(config, header, &transactions, &finished));
+    let header = EvmHeader::new(complete_header(config, header, &transactions, &finished));
     let block = EvmBlock { header, transactions, ommers: Vec::new(), withdrawals };
     Ok(Built { block, delta, receipts: Arc::new(finished.receipts) })
 }
@@ -133,8 +133,13 @@ impl<I> Executor<'_, I> {
     }
 }
 
-/// Sets what follows from execution.
-fn complete(config: &ChainConfig, mut header: Header, transactions: &[EvmTx], finished: &Finished) -> Header {
+/// Sets in a header what follows from execution, but for the state root.
+pub fn complete_header(
+    config: &ChainConfig,
+    mut header: Header,
+    transactions: &[EvmTx],
+    finished: &Finished,
+) -> Header {
     let fork = config.fork(&header);
     let raw: Vec<&[u8]> = transactions.iter().map(|tx| tx.raw().as_ref()).collect();
     header.transactions_root = ordered_trie_root_encoded(&raw);

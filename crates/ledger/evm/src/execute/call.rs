@@ -42,6 +42,9 @@ impl Overlay {
     /// # Errors
     /// A [`Fault`] of the disk.
     pub fn suppose(&mut self, address: Address, what: &AccountOverride) -> Result<(), Fault> {
+        if *what == AccountOverride::default() {
+            return Ok(());
+        }
         let empty = AccountRow { address, nonce: 0, balance: U256::ZERO, code_hash: KECCAK256_EMPTY };
         let row = self.account(address)?.unwrap_or(empty);
         let (nonce, balance) = (what.nonce.unwrap_or(row.nonce), what.balance.unwrap_or(row.balance));

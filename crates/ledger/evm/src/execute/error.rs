@@ -4,6 +4,7 @@ use chainwright_chain::{Fault, Reason, Reject};
 use revm::context::result::{EVMError, InvalidTransaction};
 use revm::context::{BlockEnv, TxEnv};
 
+use super::bound::INTERRUPTED;
 use super::machine::MachineError;
 
 /// Why a transaction does not fit into a block at its place.
@@ -28,6 +29,9 @@ pub enum TransactionError {
     /// The machine gave up on it without saying that it is invalid.
     #[error("{0}")]
     Refused(String),
+    /// Somebody ended the execution, see [`Bound`](super::Bound).
+    #[error("execution interrupted")]
+    Interrupted,
     /// Our disk.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -38,6 +42,7 @@ impl TransactionError {
         match error {
             EVMError::Transaction(why) => Self::Invalid { words: words(&why, tx, block), why },
             EVMError::Database(error) => Self::Fault(error.0),
+            EVMError::Custom(words) if words == INTERRUPTED => Self::Interrupted,
             other => Self::Refused(other.to_string()),
         }
     }

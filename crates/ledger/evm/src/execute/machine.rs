@@ -14,8 +14,8 @@ use revm::context_interface::journaled_state::account::JournaledAccountTr;
 use revm::handler::evm::{ContextDbError, FrameInitResult};
 use revm::handler::instructions::EthInstructions;
 use revm::handler::{
-    EthFrame, EthPrecompiles, EvmTr, FrameInitOrResult, FrameResult, Handler, ItemOrResult, MainBuilder,
-    SYSTEM_ADDRESS, post_execution,
+    EthFrame, EvmTr, FrameInitOrResult, FrameResult, Handler, ItemOrResult, MainBuilder, SYSTEM_ADDRESS,
+    post_execution,
 };
 use revm::inspector::{InspectorEvmTr, InspectorHandler, NoOpInspector};
 use revm::interpreter::interpreter::EthInterpreter;
@@ -26,14 +26,16 @@ use revm::primitives::hardfork::SpecId;
 use revm::state::EvmState;
 use revm::{Inspector, Journal};
 
+use super::bound::{self, Bound};
 use super::error::TransactionError;
+use super::precompiles::{MovedPrecompiles, PlacedPrecompiles};
 use crate::state::{Overlay, StateError};
 
 /// Gas of a system call; it counts towards no limit.
 const SYSTEM_CALL_GAS: u64 = 30_000_000;
 
 /// What inspectors see of the machine.
-pub type MachineContext<D = Overlay> = Context<BlockEnv, TxEnv, CfgEnv, D, Journal<D>, ()>;
+pub type MachineContext<D = Overlay> = Context<BlockEnv, TxEnv, CfgEnv, D, Journal<D>, Bound>;
 
 /// What `revm` says when it cannot execute a transaction at all.
 pub(super) type MachineError = EVMError<StateError>;
@@ -42,7 +44,7 @@ type Core<I> = revm::context::Evm<
     MachineContext,
     I,
     EthInstructions<EthInterpreter, MachineContext>,
-    EthPrecompiles,
+    PlacedPrecompiles,
     EthFrame<EthInterpreter>,
 >;
 
@@ -76,11 +78,39 @@ impl<I> Machine<I> {
         inspector: I,
     ) -> Self {
         let (cfg, block) = env;
-        let core = Context::<BlockEnv, TxEnv, CfgEnv, Overlay, Journal<Overlay>, ()>::new(overlay, cfg.spec)
+        let core = MachineContext::new(overlay, cfg.spec)
             .with_block(block)
             .with_cfg(cfg)
             .build_mainnet_with_inspector(inspector);
-        Self { core, collector }
+        let precompiles = core.precompiles.clone().into();
+        Self { core: core.with_precompiles(precompiles), collector }
+    }
+
+    /// The same machine, whose executions somebody may end: they give [`TransactionError::Interrupted`] then.
+    #[must_use]
+    pub fn bounded(mut self, bound: Bound) -> Self {
+        if bound.is_set() {
+            bound::watch_jumps(&mut self.core.instruction);
+        }
+        self.core.ctx.chain = bound;
+        self
+    }
+
+    /// The same machine with precompiled contracts elsewhere.
+    #[must_use]
+    pub fn with_precompiles(mut self, moved: MovedPrecompiles) -> Self {
+        self.core.precompiles.moved = moved;
+        self
+    }
+
+    /// The machine's own rules, to be changed between transactions; the fork stays.
+    pub fn cfg_mut(&mut self) -> &mut CfgEnv {
+        &mut self.core.ctx.cfg
+    }
+
+    /// The block as contracts see it, to be changed between transactions.
+    pub fn block_mut(&mut self) -> &mut BlockEnv {
+        &mut self.core.ctx.block
     }
 
     /// The state.
@@ -212,7 +242,7 @@ impl<I: Inspector<MachineContext>> Machine<I> {
 impl<I> EvmTr for Machine<I> {
     type Context = MachineContext;
     type Instructions = EthInstructions<EthInterpreter, MachineContext>;
-    type Precompiles = EthPrecompiles;
+    type Precompiles = PlacedPrecompiles;
     type Frame = EthFrame<EthInterpreter>;
 
     fn all(&self) -> (&Self::Context, &Self::Instructions, &Self::Precompiles, &FrameStack<Self::Frame>) {
@@ -230,6 +260,9 @@ impl<I> EvmTr for Machine<I> {
         &mut self,
         init: FrameInit,
     ) -> Result<FrameInitResult<'_, Self::Frame>, ContextDbError<Self::Context>> {
+        if self.core.ctx.chain.is_over() {
+            return Err(ContextDbError::<Self::Context>::Custom(bound::INTERRUPTED.into()));
+        }
         if let FrameInput::Create(create) = &init.frame_input
             && self.meets_storage(create, init.depth)?
         {

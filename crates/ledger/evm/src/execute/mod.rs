@@ -14,22 +14,26 @@
 //! Start reading at [`Executor`].
 
 mod block;
+mod bound;
 mod build;
 mod call;
 mod check;
 mod env;
 mod error;
 mod machine;
+mod precompiles;
 mod requests;
 mod rewards;
 mod roots;
 
 pub use block::{Executor, Finished, environment};
-pub use build::{Built, Candidates, build_block};
+pub use bound::{Bound, IsOver};
+pub use build::{Built, Candidates, build_block, complete_header};
 pub use call::{AccountOverride, BlockOverride, call_rules, replay};
 pub use check::{execute_block, receipts_root};
 pub use env::{block_environment, machine_rules};
 pub use error::TransactionError;
 pub use machine::{Machine, MachineContext, Outcome};
+pub use precompiles::{MoveError, MovedPrecompiles};
 pub use requests::requests_hash;
 pub use rewards::block_reward;

@@ -111,6 +111,13 @@ impl Overlay {
         Self { view, ancestors, codes, entries, by_address, fresh }
     }
 
+    /// The same state, on another branch: what a block that is only supposed to be sees behind it.
+    #[must_use]
+    pub fn with_ancestors(mut self, ancestors: Arc<dyn Ancestors>) -> Self {
+        self.ancestors = ancestors;
+        self
+    }
+
     /// The view below.
     pub fn view(&self) -> &StateView {
         &self.view

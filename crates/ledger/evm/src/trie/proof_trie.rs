@@ -4,8 +4,8 @@
 //! to the block asked for by the deltas of the journal, and proves there. Moving costs time by the block, so there is a
 //! bound on it.
 
-use alloy_primitives::{Address, U256};
-use chainwright_chain::{Bodies, Fault, Headers, Height, Index, Ledger, View};
+use alloy_primitives::{Address, B256, U256};
+use chainwright_chain::{Bodies, Delta, Fault, Headers, Height, Index, Ledger, View};
 
 use super::StateTrie;
 use super::proof::AccountProof;
@@ -83,6 +83,24 @@ impl<L: Ledger> ProofTrie<L> {
         Ok(())
     }
 
+    /// Moves to a block and gives the root its state would have after `delta`.
+    ///
+    /// # Errors
+    /// As [`ProofTrie::move_to`].
+    pub fn root_after(
+        &mut self,
+        at: &Headers<L>,
+        bodies: &dyn Bodies,
+        delta: &Delta,
+    ) -> Result<B256, ProofError> {
+        self.move_to(at, bodies)?;
+        self.trie.follow(delta);
+        let root = self.trie.root();
+        self.trie.follow(&delta.inverse());
+        let root = root?.ok_or_else(|| Fault::new("the state trie has no root"))?;
+        Ok(B256::from(root.0))
+    }
+
     /// Moves to a block and proves an account and slots of it there (EIP-1186).
     ///
     /// # Errors
@@ -99,10 +117,7 @@ impl<L: Ledger> ProofTrie<L> {
     }
 }
 
-fn delta_of<L: Ledger>(
-    block: &Headers<L>,
-    bodies: &dyn Bodies,
-) -> Result<chainwright_chain::Delta, ProofError> {
+fn delta_of<L: Ledger>(block: &Headers<L>, bodies: &dyn Bodies) -> Result<Delta, ProofError> {
     let connected = bodies.connected(&block.id())?;
     Ok(connected.ok_or_else(|| ProofError::NotInJournal(block.height()))?.delta)
 }

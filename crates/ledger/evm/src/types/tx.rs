@@ -3,12 +3,16 @@
 use core::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
+use alloy_consensus::transaction::RlpEcdsaEncodableTx;
 use alloy_consensus::transaction::SignerRecoverable;
-use alloy_consensus::{EthereumTxEnvelope, TxEip4844, TxEip4844WithSidecar};
+use alloy_consensus::{
+    EthereumTxEnvelope, EthereumTypedTransaction, SignableTransaction, TxEip4844, TxEip4844WithSidecar,
+    TxLegacy,
+};
 use alloy_eips::Typed2718;
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_eips::eip7594::BlobTransactionSidecarVariant;
-use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_primitives::{Address, B256, Signature, U256, keccak256};
 use bytes::Bytes;
 use chainwright_chain::{Codec, DecodeError, TxId};
 
@@ -31,6 +35,18 @@ const HALF_ORDER: U256 = U256::from_be_slice(&[
     0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x5d,
     0x57, 0x6e, 0x73, 0x57, 0xa4, 0x50, 0x1d, 0xdf, 0xe9, 0x2f, 0x46, 0x68, 0x1b, 0x20, 0xa0,
 ]);
+
+/// The RLP encoding with zeros for a signature, which no envelope has: a signed one's `v` is 27 or more.
+fn unsigned_legacy(tx: &TxLegacy) -> Vec<u8> {
+    const ZERO: u8 = 0x80;
+    let mut fields = Vec::with_capacity(tx.rlp_encoded_fields_length() + 3);
+    tx.rlp_encode_fields(&mut fields);
+    fields.extend([ZERO; 3]);
+    let mut raw = Vec::with_capacity(fields.len() + 4);
+    alloy_rlp::Header { list: true, payload_length: fields.len() }.encode(&mut raw);
+    raw.extend_from_slice(&fields);
+    raw
+}
 
 /// No public key fits the signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +78,20 @@ impl EvmTx {
     fn assemble(envelope: TxEnvelope, raw: Bytes) -> Self {
         let hash = keccak256(&raw);
         Self { shared: Arc::new(Shared { envelope, raw, hash, sender: OnceLock::new() }), sidecar: None }
+    }
+
+    /// A transaction that nobody signed, as simulations show it: its signature is zeros, `v` included (geth,
+    /// `internal/ethapi` `TransactionArgs.ToTransaction`).
+    pub fn unsigned(tx: EthereumTypedTransaction<TxEip4844>, sender: Address) -> Self {
+        let legacy = match &tx {
+            EthereumTypedTransaction::Legacy(tx) => Some(unsigned_legacy(tx)),
+            _ => None,
+        };
+        let envelope = TxEnvelope::from(tx.into_signed(Signature::new(U256::ZERO, U256::ZERO, false)));
+        let raw = legacy.unwrap_or_else(|| envelope.encoded_2718());
+        let unsigned = Self::assemble(envelope, Bytes::from(raw));
+        unsigned.assume_sender(sender);
+        unsigned
     }
 
     /// Wraps a signed transaction that may bring blobs.

@@ -11,7 +11,7 @@ use revm_inspectors::access_list::AccessListInspector;
 use serde_json::json;
 
 use super::BLOCK_OR_LATEST;
-use crate::call::{GAS_CAP, Scene, environment, halted, output, reverted};
+use crate::call::{Scene, environment, halted, output, reverted};
 use crate::chain::{fault, server_error};
 use crate::dialect::{Context, Entry};
 use crate::{input, shape};
@@ -53,17 +53,16 @@ fn scene(context: &Context, call: &Call) -> Result<(Scene, TransactionRequest), 
     let request = input::required(call, 0)?;
     let block = input::block_or_latest(call, 1)?;
     let supposed = input::optional(call, 3)?;
-    Ok((Scene::new(context, block, input::optional(call, 2)?, supposed)?, request))
+    let scene = Scene::new(context, block, input::optional(call, 2)?, supposed)?;
+    Ok((scene.during(call), request))
 }
 
 fn call(context: &Context, call: &Call) -> Answer {
     let (scene, request) = scene(context, call)?;
     let tx = environment(context, &request)?;
     let gas = tx.gas_limit;
-    let outcome = scene.execute(tx).map_err(|error| match error {
-        TransactionError::Fault(error) => fault(error),
-        other => server_error(format!("err: {other} (supplied gas {gas})")),
-    })?;
+    let words = |error| format!("err: {error} (supplied gas {gas})");
+    let outcome = scene.execute(tx).map_err(|error| scene.refused(error, words))?;
     output(outcome.result).map(|output| json!(output))
 }
 
@@ -80,14 +79,13 @@ enum Trial {
 fn attempt(scene: &Scene, tx: &TxEnv, gas: u64) -> Result<Trial, RpcError> {
     let outcome = match scene.execute(TxEnv { gas_limit: gas, ..tx.clone() }) {
         Ok(outcome) => outcome,
-        Err(TransactionError::Fault(error)) => return Err(fault(error)),
         Err(TransactionError::Invalid {
             why:
                 InvalidTransaction::CallGasCostMoreThanGasLimit { .. }
                 | InvalidTransaction::GasFloorMoreThanGasLimit { .. },
             ..
         }) => return Ok(Trial::TooLittle),
-        Err(other) => return Err(server_error(format!("failed with {gas} gas: {other}"))),
+        Err(other) => return Err(scene.refused(other, |other| format!("failed with {gas} gas: {other}"))),
     };
     let gas = outcome.result.gas();
     let (used, peak) = (gas.tx_gas_used(), gas.total_gas_spent());
@@ -95,7 +93,12 @@ fn attempt(scene: &Scene, tx: &TxEnv, gas: u64) -> Result<Trial, RpcError> {
 }
 
 /// The most gas worth trying (geth, `eth/gasestimator` `Estimate`).
-fn highest(scene: &mut Scene, request: &TransactionRequest, tx: &TxEnv) -> Result<u64, RpcError> {
+fn highest(
+    scene: &mut Scene,
+    request: &TransactionRequest,
+    tx: &TxEnv,
+    gas_max: u64,
+) -> Result<u64, RpcError> {
     let asked = request.gas.filter(|gas| *gas >= TRANSFER_GAS);
     let mut high = asked.unwrap_or(scene.block.gas_limit);
     if tx.gas_price > 0 {
@@ -106,7 +109,7 @@ fn highest(scene: &mut Scene, request: &TransactionRequest, tx: &TxEnv) -> Resul
         let allowance = available / alloy_primitives::U256::from(tx.gas_price);
         high = high.min(allowance.saturating_to());
     }
-    Ok(high.min(GAS_CAP).min(scene.transaction_gas_max()))
+    Ok(high.min(gas_max).min(scene.transaction_gas_max()))
 }
 
 fn estimate(context: &Context, call: &Call) -> Answer {
@@ -122,7 +125,7 @@ pub(super) fn estimated(context: &Context, request: &TransactionRequest) -> Resu
 
 fn estimate_in(context: &Context, mut scene: Scene, request: &TransactionRequest) -> Result<u64, RpcError> {
     let tx = environment(context, request)?;
-    let mut high = highest(&mut scene, request, &tx)?;
+    let mut high = highest(&mut scene, request, &tx, context.limits.gas_max())?;
     if is_transfer(&mut scene, &tx)? && matches!(attempt(&scene, &tx, TRANSFER_GAS)?, Trial::Enough { .. }) {
         return Ok(TRANSFER_GAS);
     }
@@ -173,10 +176,9 @@ fn access_list(context: &Context, call: &Call) -> Answer {
     let excluded = |address: &Address, tx: &TxEnv| *address == tx.caller || tx.kind == TxKind::Call(*address);
     for _ in 0..ROUNDS_MAX {
         let inspector = AccessListInspector::new(tx.access_list.clone());
-        let (outcome, inspector) = scene.inspect(tx.clone(), inspector).map_err(|error| match error {
-            TransactionError::Fault(error) => fault(error),
-            other => server_error(format!("failed to apply transaction: {other}")),
-        })?;
+        let words = |error| format!("failed to apply transaction: {error}");
+        let (outcome, inspector) =
+            scene.inspect(tx.clone(), inspector).map_err(|error| scene.refused(error, words))?;
         let mut list = inspector.into_access_list();
         list.0.retain(|item| !item.storage_keys.is_empty() || !excluded(&item.address, &tx));
         if list == tx.access_list {

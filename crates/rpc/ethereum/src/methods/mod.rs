@@ -12,6 +12,7 @@ mod pool;
 mod proof;
 mod raw;
 mod sign;
+mod simulate;
 mod state;
 mod subscribe;
 mod testing;
@@ -37,6 +38,7 @@ pub(crate) const ALL: &[&[Entry]] = &[
     proof::METHODS,
     raw::METHODS,
     sign::METHODS,
+    simulate::METHODS,
     state::METHODS,
     subscribe::METHODS,
     testing::METHODS,

@@ -1,9 +1,9 @@
 //! Accounts and slots with proofs against the state root (EIP-1186).
 
 use alloy_primitives::{Address, B256, U64, U256};
-use chainwright_chain::Headers;
+use chainwright_chain::{Bodies, Delta, Headers};
 use chainwright_evm::Evm;
-use chainwright_evm::trie::{AccountProof, ProofError, ProofTrie};
+use chainwright_evm::trie::{ProofError, ProofTrie};
 use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError};
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ fn proof(context: &Context, call: &Call) -> Answer {
     let slots = keys.iter().map(|key| slot_of(key)).collect::<Result<Vec<_>, _>>()?;
     let block = context.chain.headers(input::block_or_latest(call, 2)?)?;
     let block = block.ok_or_else(|| server_error("header not found"))?;
-    let proof = prove(context, &block, address, &slots)?;
+    let proof = with_trie(context, &block, |trie, bodies| trie.prove(&block, bodies, address, &slots))?;
     let account = proof.account;
     let shown_slots = keys.iter().zip(&proof.slots).map(
         |(key, slot)| json!({ "key": shown_key(key, slot.slot), "value": slot.value, "proof": slot.nodes }),
@@ -51,20 +51,24 @@ fn proof(context: &Context, call: &Call) -> Answer {
     }))
 }
 
+/// The root of the state after a block and a change that will not happen.
+pub(super) fn root_after(context: &Context, block: &Headers<Evm>, delta: &Delta) -> Result<B256, RpcError> {
+    with_trie(context, block, |trie, bodies| trie.root_after(block, bodies, delta))
+}
+
 /// Near the head a trie is moved by the journal. Further back one is made of the older state's rows, and kept where it stands.
-fn prove(
+fn with_trie<T>(
     context: &Context,
     block: &Headers<Evm>,
-    address: Address,
-    slots: &[U256],
-) -> Result<AccountProof, RpcError> {
+    ask: impl Fn(&mut ProofTrie<Evm>, &dyn Bodies) -> Result<T, ProofError>,
+) -> Result<T, RpcError> {
     let (chain, head) = (&context.chain, context.chain.published().head());
     let reach = chain.library.undo_max();
     let is_near = !head.headers.contains(block) || head.headers.height().above(block.height()) <= reach;
     let mut trie = if is_near { context.proofs.lock() } else { context.old_proofs.lock() };
     let bodies = chain.published().bodies();
     if let Some(trie) = &mut *trie {
-        match trie.prove(block, bodies.as_ref(), address, slots) {
+        match ask(trie, bodies.as_ref()) {
             Err(ProofError::TooFar { .. }) => {}
             answer => return answer.map_err(refused),
         }
@@ -73,7 +77,7 @@ fn prove(
     // Both would not fit where one does.
     *trie = None;
     let trie = trie.insert(ProofTrie::load(&view, reach).map_err(fault)?);
-    trie.prove(block, bodies.as_ref(), address, slots).map_err(refused)
+    ask(trie, bodies.as_ref()).map_err(refused)
 }
 
 fn refused(error: ProofError) -> RpcError {

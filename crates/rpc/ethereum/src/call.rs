@@ -45,6 +45,17 @@ impl Scene {
         state: Option<StateOverride>,
         supposed: Option<BlockOverrides>,
     ) -> Result<Self, RpcError> {
+        Self::on(context, block, None, state, supposed)
+    }
+
+    /// The same on another state than the one after the block.
+    pub(crate) fn on(
+        context: &Context,
+        block: BlockId,
+        start: Option<Overlay>,
+        state: Option<StateOverride>,
+        supposed: Option<BlockOverrides>,
+    ) -> Result<Self, RpcError> {
         let view = context.chain.view(block)?;
         let (ledger, header) = (context.chain.ledger(), view.headers.header());
         let config = ledger.config();
@@ -57,7 +68,8 @@ impl Scene {
             let fraction = u64::try_from(blobs.update_fraction).unwrap_or(u64::MAX);
             block.blob_excess_gas_and_price = Some(BlobExcessGasAndPrice::new(0, fraction));
         }
-        let (mut overlay, rules) = (ledger.overlay(&view), machine_rules(config, fork));
+        let mut overlay = start.unwrap_or_else(|| ledger.overlay(&view));
+        let rules = machine_rules(config, fork);
         let precompiles = suppose(&mut overlay, &rules, state.unwrap_or_default())?;
         let deadline = Deadline::after(&context.host, context.limits.time);
         Ok(Self { overlay, block, rules, precompiles, deadline })

@@ -37,6 +37,11 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// What OpenEthereum's `vmTrace` keeps.
+    pub(crate) fn machine() -> Self {
+        Self { steps: true, ..Self::default() }
+    }
+
     /// What geth's tracers keep under these options.
     pub(crate) fn by(options: &GethDebugTracingOptions) -> Self {
         let name = options.tracer.as_ref().map(|tracer| tracer.as_str().to_owned()).unwrap_or_default();
@@ -56,6 +61,12 @@ impl Kept {
     }
 }
 
+/// What is said of a trace that ended for its size, if those are the machine's words for it.
+pub(crate) fn words(machine: &str, bytes_max: usize) -> Option<String> {
+    let less = "ask for less (limit, disableStack, disableStorage) or use callTracer";
+    (machine == TOO_LARGE).then(|| format!("trace too large: more than {} MiB; {less}", bytes_max >> 20))
+}
+
 /// A tracer, and what it may still keep.
 #[derive(Debug)]
 pub(crate) struct Measured<I> {
@@ -72,14 +83,11 @@ impl<I> Measured<I> {
         Self { tracer, kept, steps: 0, bytes_left: bytes_max, slots: 0 }
     }
 
-    /// What is said of a trace that ended for its size.
-    pub(crate) fn error(words: &str, bytes_max: usize) -> Option<String> {
-        (words == TOO_LARGE).then(|| {
-            format!(
-                "trace too large: more than {} MiB; ask for less (limit, disableStack, disableStorage) or use callTracer",
-                bytes_max >> 20
-            )
-        })
+    /// What was traced so far; what comes goes into `tracer`, which has what room is left.
+    pub(crate) fn next(&mut self, tracer: I) -> I {
+        self.steps = 0;
+        self.slots = 0;
+        core::mem::replace(&mut self.tracer, tracer)
     }
 
     /// Whether there is room for so many bytes more.

@@ -1,10 +1,12 @@
 //! The methods, by what they are about. Each group is a table; [`ALL`] is the dialect.
 
 mod accounts;
+mod again;
 mod blocks;
 mod call;
 mod config;
 mod filters;
+mod flat;
 mod gas;
 mod logs;
 mod node;
@@ -31,6 +33,7 @@ pub(crate) const ALL: &[&[Entry]] = &[
     call::METHODS,
     config::METHODS,
     filters::METHODS,
+    flat::METHODS,
     gas::METHODS,
     logs::METHODS,
     node::METHODS,

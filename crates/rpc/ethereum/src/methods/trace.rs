@@ -1,34 +1,34 @@
 //! What transactions did, step by step or call by call: geth's tracers over blocks executed once more.
 
-use core::time::Duration;
-
-use alloy_eips::BlockId;
-use alloy_primitives::B256;
+use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_eth::TransactionRequest;
-use alloy_rpc_types_eth::state::StateOverride;
 use alloy_rpc_types_trace::geth::{
     GethDebugTracingCallOptions, GethDebugTracingOptions, GethTrace, TraceResult,
 };
-use chainwright_chain::{Headers, Reject};
+use chainwright_chain::{Codec as _, DecodeError, Headers};
 use chainwright_evm::Evm;
-use chainwright_evm::execute::{Outcome, TransactionError, environment, replay};
+use chainwright_evm::execute::Outcome;
+use chainwright_evm::state::Overlay;
 use chainwright_evm::types::EvmBlock;
 use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError};
 use revm::context::result::ResultAndState;
-use revm_inspectors::tracing::{DebugInspector, TransactionContext};
+use revm_inspectors::tracing::DebugInspector;
 
+use super::again::{Seen, Watch};
 use super::{BLOCK, BLOCK_HASH, BLOCK_OR_LATEST, TX_HASH};
 use crate::call::{self, Scene};
-use crate::chain::{fault, server_error};
+use crate::chain::server_error;
 use crate::dialect::{Context, Entry};
-use crate::limits::{Deadline, parse_duration};
-use crate::measured::{Kept, Measured};
+use crate::measured::Kept;
 use crate::{input, shape};
 
 const OPTIONS: Parameter =
     Parameter::optional("options", Kind::Any, "steps", "The tracer and what it records");
 const CALL: Parameter =
     Parameter::required("call", Kind::Object("{…}"), "A transaction that need not be signed");
+
+const RAW: Parameter = Parameter::required("block", Kind::String, "The block's RLP");
 
 pub(crate) const METHODS: &[Entry] = &[
     Entry {
@@ -50,6 +50,12 @@ pub(crate) const METHODS: &[Entry] = &[
         answer: |context, call| block(context, call, BlockId::from(input::required::<B256>(call, 0)?)),
     },
     Entry {
+        name: "debug_traceBlock",
+        parameters: &[RAW, OPTIONS],
+        description: "What all transactions of a block did, given the block's RLP.",
+        answer: given_block,
+    },
+    Entry {
         name: "debug_traceCall",
         parameters: &[CALL, BLOCK_OR_LATEST, OPTIONS],
         description: "What a call would do.",
@@ -57,46 +63,16 @@ pub(crate) const METHODS: &[Entry] = &[
     },
 ];
 
-/// However long a caller would wait.
-const TRACE_TIME_MAX: Duration = Duration::from_mins(10);
-
 fn options(call: &Call, at: usize) -> Result<GethDebugTracingOptions, RpcError> {
     Ok(input::optional(call, at)?.unwrap_or_default())
 }
 
-fn refused(reject: Reject) -> RpcError {
-    match reject {
-        Reject::Fault(error) => fault(error),
-        other => server_error(format!("the block cannot be executed again: {other:?}")),
-    }
+fn tracer(options: &GethDebugTracingOptions) -> Result<DebugInspector, RpcError> {
+    DebugInspector::new(options.clone()).map_err(|error| server_error(error.to_string()))
 }
 
-/// Why a trace did not come to its end.
-pub(super) fn failed(context: &Context, deadline: &Deadline, error: TransactionError) -> RpcError {
-    match error {
-        TransactionError::Fault(error) => fault(error),
-        TransactionError::Interrupted => deadline.trace_error(),
-        other => {
-            let words = other.to_string();
-            let too_large = Measured::<DebugInspector>::error(&words, context.limits.trace_bytes);
-            server_error(too_large.unwrap_or_else(|| format!("tracing failed: {words}")))
-        }
-    }
-}
-
-/// A tracer, bounded.
-fn tracer(
-    context: &Context,
-    options: &GethDebugTracingOptions,
-) -> Result<Measured<DebugInspector>, RpcError> {
-    let tracer = DebugInspector::new(options.clone()).map_err(|error| server_error(error.to_string()))?;
-    Ok(Measured::new(tracer, Kept::by(options), context.limits.trace_bytes))
-}
-
-/// When the trace of one transaction has to be over.
-fn deadline(context: &Context, call: &Call, timeout: Option<&str>) -> Result<Deadline, RpcError> {
-    let time = timeout.map(parse_duration).transpose()?.unwrap_or(context.limits.trace_time);
-    Ok(Deadline::after(&context.host, time.min(TRACE_TIME_MAX)).during(call))
+fn watch<'a>(context: &'a Context, call: &'a Call, options: &'a GethDebugTracingOptions) -> Watch<'a> {
+    Watch { context, call, timeout: options.timeout.as_deref(), kept: Kept::by(options) }
 }
 
 fn transaction(context: &Context, call: &Call) -> Answer {
@@ -104,7 +80,7 @@ fn transaction(context: &Context, call: &Call) -> Answer {
     let place = context.chain.place(&hash)?.ok_or_else(|| server_error("transaction not found"))?;
     let block = context.chain.body(&place.block)?;
     let traces =
-        traces((context, call), &place.block, &block, (place.index, place.index + 1), &options(call, 1)?)?;
+        traces((context, call), (&place.block, &block), (place.index, place.index + 1), &options(call, 1)?)?;
     let trace = traces.into_iter().next().ok_or_else(|| server_error("transaction not found"))?;
     shape::json_of(&trace.1)
 }
@@ -120,8 +96,12 @@ fn block(context: &Context, call: &Call, wanted: BlockId) -> Answer {
         server_error(format!("block {name} not found"))
     })?;
     let block = context.chain.body(&headers)?;
+    shown_block((context, call), &headers, &block)
+}
+
+fn shown_block((context, call): (&Context, &Call), headers: &Headers<Evm>, block: &EvmBlock) -> Answer {
     let count = block.transactions.len();
-    let traces = traces((context, call), &headers, &block, (0, count), &options(call, 1)?)?;
+    let traces = traces((context, call), (headers, block), (0, count), &options(call, 1)?)?;
     let shown = traces.into_iter().map(|(hash, trace)| TraceResult::new_success(trace, Some(hash)));
     shape::json_of(&shown.collect::<Vec<_>>())
 }
@@ -129,58 +109,65 @@ fn block(context: &Context, call: &Call, wanted: BlockId) -> Answer {
 /// Traces of the transactions of a block from one position up to another.
 fn traces(
     (context, call): (&Context, &Call),
-    headers: &Headers<Evm>,
-    block: &EvmBlock,
-    (from, to): (usize, usize),
+    at: (&Headers<Evm>, &EvmBlock),
+    range: (usize, usize),
     options: &GethDebugTracingOptions,
 ) -> Result<Vec<(B256, GethTrace)>, RpcError> {
-    let parent = headers.parent().ok_or_else(|| server_error("genesis is not traceable"))?;
-    let ledger = context.chain.ledger();
-    let overlay = ledger.overlay(&context.chain.view_at(&parent)?);
-    let executor = replay(ledger.config(), block, overlay, from).map_err(refused)?;
-    let mut executor = executor.with_inspector(tracer(context, options)?);
-    let mut all = Vec::new();
-    for (index, tx) in block.transactions.iter().enumerate().take(to).skip(from) {
-        *executor.machine().inspector() = tracer(context, options)?;
-        let deadline = deadline(context, call, options.timeout.as_deref())?;
-        executor = executor.with_machine(|machine| machine.bounded(deadline.bound()));
-        let failed = |error| failed(context, &deadline, error);
-        let from = shape::sender(tx)?;
-        let outcome = executor.inspect(tx, from).map_err(failed)?;
-        let about = TransactionContext {
-            block_hash: Some(block.header.hash()),
-            tx_index: Some(index),
-            tx_hash: Some(tx.hash()),
-        };
-        let seen = ResultAndState::new(outcome.result.clone(), outcome.changes.clone());
-        let machine = executor.machine();
-        let (env, mut state) = (machine.block().clone(), machine.overlay().clone());
-        let trace = machine
-            .inspector()
+    let look = |mut seen: Seen<'_, DebugInspector>| {
+        let trace = seen
             .tracer
-            .get_result(Some(about), &environment(tx, from), &env, &seen, &mut state)
+            .get_result(Some(seen.about), seen.environment, seen.block, seen.outcome, seen.state)
             .map_err(|error| server_error(error.to_string()))?;
-        all.push((tx.hash(), trace));
-        executor.keep(tx, outcome).map_err(failed)?;
-    }
-    Ok(all)
+        Ok((seen.tx.hash(), trace))
+    };
+    watch(context, call, options).each(at, range, || tracer(options), look)
+}
+
+/// A block that is not in the chain, on one that is known.
+fn given_block(context: &Context, call: &Call) -> Answer {
+    let raw: Bytes = input::required(call, 0)?;
+    let refused = |error: DecodeError| server_error(format!("could not decode block: {error}"));
+    let block = EvmBlock::decode(&raw.0).map_err(refused)?;
+    let known = context.chain.headers(BlockId::from(block.header.hash()))?;
+    let known = known.ok_or_else(|| server_error(format!("block {} not found", block.header.hash())))?;
+    shown_block((context, call), &known, &block)
 }
 
 fn trace_call(context: &Context, call: &Call) -> Answer {
     let request: TransactionRequest = input::required(call, 0)?;
     let options: GethDebugTracingCallOptions = input::optional(call, 2)?.unwrap_or_default();
-    let state: Option<StateOverride> = options.state_overrides;
-    let deadline = deadline(context, call, options.tracing_options.timeout.as_deref())?;
-    let scene = Scene::new(context, input::block_or_latest(call, 1)?, state, options.block_overrides)?
-        .until(deadline.clone());
+    let at = input::block_or_latest(call, 1)?;
+    if at == BlockId::Number(BlockNumberOrTag::Pending) {
+        return Err(server_error("tracing on top of pending is not supported"));
+    }
+    let watch = watch(context, call, &options.tracing_options);
+    let deadline = watch.deadline()?;
+    let start = options.tx_index.map(|count| before(&watch, at, count)).transpose()?;
+    let scene = Scene::on(context, at, start, options.state_overrides, options.block_overrides)?;
+    let scene = scene.until(deadline.clone());
     let tx = call::environment(context, &request)?;
-    let tracer = tracer(context, &options.tracing_options)?;
-    let failed = |error| failed(context, &deadline, error);
-    let (Outcome { result, changes }, mut inspector) = scene.inspect(tx.clone(), tracer).map_err(failed)?;
+    let tracer = watch.bounded(tracer(&options.tracing_options)?);
+    let inspected = scene.inspect(tx.clone(), tracer);
+    let (Outcome { result, changes }, mut inspector) =
+        inspected.map_err(|error| watch.failed(&deadline, error))?;
     let seen = ResultAndState::new(result, changes);
     let trace = inspector
         .tracer
         .get_result(None, &tx, &scene.block, &seen, &mut scene.overlay.clone())
         .map_err(|error| server_error(error.to_string()))?;
     shape::json_of(&trace)
+}
+
+/// The state inside of a block, in front of one of its transactions.
+fn before(watch: &Watch<'_>, at: BlockId, count: u64) -> Result<Overlay, RpcError> {
+    let chain = &watch.context.chain;
+    let headers = chain.headers(at)?.ok_or_else(|| server_error("header not found"))?;
+    let block = chain.body(&headers)?;
+    let count = usize::try_from(count).ok().filter(|count| *count < block.transactions.len());
+    let out_of_range = || {
+        let words = format!("transaction index out of range for block {:#x}", block.header.hash());
+        server_error(words)
+    };
+    let count = count.ok_or_else(out_of_range)?;
+    Ok(watch.until(&headers, &block, count)?.into_machine().into_overlay())
 }

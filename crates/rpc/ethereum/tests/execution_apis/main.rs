@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use node::Node;
 
@@ -102,4 +102,52 @@ fn exchanges_of_the_execution_apis_are_answered_alike() {
     let different = different.into_inner().unwrap();
     eprintln!("{} of {} files are answered alike", files.len() - different.len(), files.len());
     assert!(different.is_empty(), "answered differently: {different:?}");
+}
+
+/// `debug_` and `trace_` methods over the same chain agree.
+#[test]
+fn flat_traces_agree_with_nested_ones() {
+    let Some(folder) = folder() else { return };
+    let node = Node::start(&folder);
+    let ask = |method: &str, params: Value| {
+        let mut reply = node.reply(&json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }));
+        assert!(reply.get("error").is_none(), "{method}: {reply}");
+        reply["result"].take()
+    };
+    let mut seen = 0;
+    for number in 1..=54 {
+        let number = format!("{number:#x}");
+        let nested = ask("debug_traceBlockByNumber", json!([number, { "tracer": "callTracer" }]));
+        let flat = ask("trace_block", json!([number]));
+        let flat = flat.as_array().unwrap();
+        let rewards = flat.iter().filter(|trace| trace["type"] == "reward").count();
+        let block = ask("eth_getBlockByNumber", json!([number, false]));
+        let is_merged = block["difficulty"] == "0x0";
+        assert_eq!(rewards, if is_merged { 0 } else { 1 + block["uncles"].as_array().unwrap().len() });
+        let mut calls = flat.iter().filter(|trace| trace["type"] != "reward");
+        for trace in nested.as_array().unwrap() {
+            let (hash, frame) = (&trace["txHash"], &trace["result"]);
+            let alone = ask("trace_transaction", json!([hash]));
+            for call in alone.as_array().unwrap() {
+                assert_eq!(Some(call), calls.next(), "block {number}");
+                assert_eq!(call["blockHash"], block["hash"]);
+            }
+            let root = &alone[0];
+            assert_eq!(root["action"]["from"], frame["from"]);
+            assert_eq!(root["action"]["value"], frame["value"]);
+            assert_eq!(root.get("error").is_some(), frame.get("error").is_some(), "{root} {frame}");
+            assert_eq!(root, &ask("trace_get", json!([hash, []])));
+            let again = ask("trace_replayTransaction", json!([hash, ["trace", "stateDiff"]]));
+            assert_eq!(again["trace"].as_array().unwrap().len(), alone.as_array().unwrap().len());
+            assert!(!again["stateDiff"].as_object().unwrap().is_empty());
+            seen += 1;
+        }
+        assert_eq!(calls.next(), None, "block {number}");
+    }
+    assert!(seen > 50, "{seen} transactions");
+    let all = ask("trace_filter", json!([{ "fromBlock": "0x1", "toBlock": "0x36", "count": 1000 }]));
+    let some =
+        ask("trace_filter", json!([{ "fromBlock": "0x1", "toBlock": "0x36", "after": 3, "count": 5 }]));
+    assert_eq!(&all.as_array().unwrap()[3..8], some.as_array().unwrap().as_slice());
+    assert_eq!(ask("trace_transaction", json!([format!("0x{:064x}", 7)])), Value::Null);
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use chainwright_evm::types::EvmBlock;
 use chainwright_external::External;
 use chainwright_rpc::testing::TestHost;
 use chainwright_rpc::{Answer, Call, Dialect as _, Follower, Method, RpcError, Session};
-use chainwright_rpc_ethereum::EthereumDialect;
+use chainwright_rpc_ethereum::{CallLimits, EthereumDialect};
 use chainwright_store::{DiskStore, Identity, Options, SimulatedDisk};
 use serde_json::{Value, json};
 
@@ -76,7 +77,15 @@ impl Node {
     /// The chain of a folder; nothing is final.
     pub(crate) fn with_chain(folder: &Path) -> Self {
         let genesis = std::fs::read_to_string(folder.join("genesis.json")).unwrap();
-        let ledger = Evm::new(Genesis::from_json(&genesis).unwrap());
+        let node = Self::of(&genesis, CallLimits::default());
+        node.import(folder);
+        (node.follower.lock().unwrap())(&[]);
+        node
+    }
+
+    /// A chain that has but its genesis.
+    pub(crate) fn of(genesis: &str, limits: CallLimits) -> Self {
+        let ledger = Evm::new(Genesis::from_json(genesis).unwrap());
         let (letters, incoming) = mpsc::channel();
         let sender = letters.clone();
         let inbox: Inbox<Evm> = Arc::new(move |message| drop(sender.send(Some(message))));
@@ -87,13 +96,10 @@ impl Node {
                 driver.handle(message, NOW);
             }
         });
-        let dialect = EthereumDialect::new(chain.clone(), Arc::new(TestHost::default()));
+        let dialect = EthereumDialect::with_limits(chain.clone(), Arc::new(TestHost::default()), limits);
         let follower = Mutex::new(Arc::clone(&dialect).follower().unwrap());
         let methods = dialect.methods().into_iter().map(|method| (method.name, method)).collect();
-        let node = Self { methods, follower, chain, letters, thread: Some(thread) };
-        node.import(folder);
-        (node.follower.lock().unwrap())(&[]);
-        node
+        Self { methods, follower, chain, letters, thread: Some(thread) }
     }
 
     fn import(&self, folder: &Path) {
@@ -122,13 +128,16 @@ impl Node {
 
     /// What a method answers, over a connection that takes messages if there is one.
     pub(crate) fn ask(&self, name: &str, params: Value, session: Option<&Session>) -> Answer {
-        let missing = || format!("the method {name} does not exist/is not available");
-        let method = self.methods.get(name).ok_or_else(|| RpcError::new(-32601, missing()))?;
-        let call = Call::new(method.arguments(params)?);
-        let call = match session {
+        self.answer(name, params, |call| match session {
             Some(session) => call.over(session.clone()),
             None => call,
-        };
+        })
+    }
+
+    fn answer(&self, name: &str, params: Value, over: impl FnOnce(Call) -> Call) -> Answer {
+        let missing = || format!("the method {name} does not exist/is not available");
+        let method = self.methods.get(name).ok_or_else(|| RpcError::new(-32601, missing()))?;
+        let call = over(Call::new(method.arguments(params)?));
         let answer = (method.handler)(&call);
         call.reply_is_sent();
         answer
@@ -145,8 +154,17 @@ impl Node {
 
     /// The reply to a request, both as they travel.
     pub(crate) fn reply(&self, request: &Value) -> Value {
+        self.reply_until(request, &Arc::default())
+    }
+
+    /// The same, when the node may stop meanwhile.
+    pub(crate) fn reply_until(&self, request: &Value, stopping: &Arc<AtomicBool>) -> Value {
         let name = request["method"].as_str().unwrap();
-        let answer = self.ask(name, request.get("params").cloned().unwrap_or(Value::Null), None);
+        let params = request.get("params").cloned().unwrap_or(Value::Null);
+        let answer = self.answer(name, params, |mut call| {
+            call.stopping = Arc::clone(stopping);
+            call
+        });
         let id = &request["id"];
         match answer {
             Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),

@@ -201,7 +201,10 @@ impl<'a> Simulation<'a> {
     fn show(&self, block: &EvmBlock, done: &[Done]) -> Answer {
         let mut shown = shape::block(block, self.options.return_full_transactions)?;
         if let Some(transactions) = shown["transactions"].as_array_mut() {
-            transactions.iter_mut().for_each(transaction::unsigned);
+            transactions
+                .iter_mut()
+                .zip(done)
+                .for_each(|(shown, done)| transaction::unsigned(shown, &done.tx));
         }
         let calls = done.iter().enumerate().map(|(index, done)| result(block, index, done));
         shown["calls"] = calls.collect::<Result<Vec<_>, _>>()?.into();

@@ -88,9 +88,10 @@ fn blobs(tx: TxEip1559, request: &TransactionRequest) -> Result<Typed, RpcError>
 }
 
 /// A legacy transaction as geth shows one without a signature: `v` is 0, and what it takes for the chain id is
-/// (0 - 35) / 2 in 64 bits (`core/types` `deriveChainId`).
-pub(super) fn unsigned(shown: &mut Value) {
+/// (0 - 35) / 2 in 64 bits (`core/types` `deriveChainId`). Its envelope knows neither that `v` nor the hash that follows.
+pub(super) fn unsigned(shown: &mut Value, tx: &EvmTx) {
     if shown["type"] == "0x0" {
+        shown["hash"] = json!(tx.hash());
         shown["v"] = json!("0x0");
         shown["chainId"] = json!("0x7fffffffffffffee");
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use chainwright_rpc_ethereum::{Past, States};
+use chainwright_rpc_ethereum::{CallLimits, Past, States};
 use clap::{Args, Parser, Subcommand};
 
 /// What follows the help of the program.
@@ -99,6 +99,29 @@ impl PastArgs {
     }
 }
 
+/// What a call that changes nothing may cost.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct CallArgs {
+    /// Most gas of a call that RPC executes (Ethereum's chains), 0 for any; gas bounds its memory, too [default: 50000000].
+    #[arg(long, value_name = "GAS")]
+    rpc_gas_cap: Option<u64>,
+    /// Longest time of such a call [default: 5s].
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    rpc_evm_timeout: Option<std::time::Duration>,
+}
+
+impl CallArgs {
+    /// What the operator says, if anything.
+    pub(crate) fn limits(self) -> Option<CallLimits> {
+        if self.rpc_gas_cap.is_none() && self.rpc_evm_timeout.is_none() {
+            return None;
+        }
+        let usual = CallLimits::default();
+        let (gas, time) = (self.rpc_gas_cap.unwrap_or(usual.gas), self.rpc_evm_timeout.unwrap_or(usual.time));
+        Some(CallLimits { gas, time, ..usual })
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct NodeArgs {
     /// A preset's name or a chain file.
@@ -158,6 +181,8 @@ pub(crate) struct NodeArgs {
     pub(crate) cache_mib: Option<usize>,
     #[command(flatten)]
     pub(crate) past: PastArgs,
+    #[command(flatten)]
+    pub(crate) calls: CallArgs,
     /// Print the log to standard output as well.
     #[arg(long)]
     pub(crate) print_log: bool,

@@ -50,6 +50,7 @@ pub(crate) fn run(args: &NodeArgs, is_json: bool) -> CliResult<()> {
         overrides.producer.get_or_insert(Producer { address: String::new(), pace });
     }
     overrides.past = args.past.past();
+    overrides.calls = args.calls.limits();
     let cell = registry::cell(&file, &overrides)?;
     let data = args.datadir.clone().unwrap_or_else(|| default_data(&file.name).join(NODE_FOLDER));
     make_data_folder(&data)?;

@@ -19,7 +19,7 @@ mod utxo;
 use std::time::Duration;
 
 use chainwright_chain::Weight;
-use chainwright_rpc_ethereum::Past;
+use chainwright_rpc_ethereum::{CallLimits, Past};
 
 pub(crate) use assembly::Assembly;
 pub(crate) use cell::{Cell, NodeSettings, RunningNode, with_hint};
@@ -56,6 +56,8 @@ pub(crate) struct Overrides {
     pub(crate) agent_comments: Vec<String>,
     /// How much of the past a node answers for, where its ledger knows how to.
     pub(crate) past: Option<Past>,
+    /// What calls that change nothing may cost, where RPC executes any.
+    pub(crate) calls: Option<CallLimits>,
 }
 
 /// Who makes blocks, for whom, how fast.
@@ -104,6 +106,13 @@ pub(crate) fn cell(file: &ChainFile, overrides: &Overrides) -> CliResult<Box<dyn
             file.name
         ))
         .hint("leave them out; other chains answer for all they keep"));
+    }
+    if overrides.calls.is_some() && file.ledger != LedgerKind::Evm {
+        return Err(CliError::usage(format!(
+            "{}: --rpc-gas-cap and --rpc-evm-timeout are for Ethereum's chains",
+            file.name
+        ))
+        .hint("leave them out; other chains execute no calls"));
     }
     match (file.consensus, file.ledger) {
         (Engine::Pow, LedgerKind::Utxo) => utxo::with_pow(file, overrides),

@@ -87,7 +87,7 @@ fn assemble(
     let identity = identity(file, overrides, &ledger, &*consensus);
     let mut parameters = wire(file, overrides);
     parameters.message_max = MESSAGE_MAX;
-    let past = overrides.past.unwrap_or_default();
+    let (past, calls) = (overrides.past.unwrap_or_default(), overrides.calls.unwrap_or_default());
     Assembly {
         ledger: Arc::new(ledger),
         consensus,
@@ -96,7 +96,7 @@ fn assemble(
         dialects: Box::new(move |chain, host| {
             vec![
                 GenericDialect::new(chain.clone()) as Arc<dyn Dialect>,
-                EthereumDialect::with_past(chain.clone(), Arc::clone(host), past),
+                EthereumDialect::with_past(chain.clone(), Arc::clone(host), past, calls),
             ]
         }),
         wants_headers_first: false,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chainwright_chain::{Consensus, Work as _};
 use chainwright_evm::Evm;
-use chainwright_evm::config::{Genesis, TimeRule};
+use chainwright_evm::config::{BeaconRule, Genesis, TimeRule};
 use chainwright_evm::types::{EvmHeader, target_of};
 use chainwright_external::External;
 use chainwright_pow::{TargetRule, compact_of, expand};
@@ -63,7 +63,8 @@ fn time_step_seconds(genesis: &Genesis) -> u64 {
 
 /// One key seals: development chains.
 pub(super) fn with_solo(file: &ChainFile, overrides: &Overrides) -> CliResult<Box<dyn Cell>> {
-    let genesis = section(file)?.genesis(file.folder.as_deref(), false)?;
+    let mut genesis = section(file)?.genesis(file.folder.as_deref(), false)?;
+    genesis.config.beacon = BeaconRule::Nobody;
     let step = time_step_seconds(&genesis);
     let ledger = ledger(file, genesis)?;
     let mut solo = solo_engine(file, &ledger, overrides, payee(overrides)?)?;

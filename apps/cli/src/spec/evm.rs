@@ -105,14 +105,15 @@ impl EvmSection {
             TimeName::Later => TimeRule::Later,
             TimeName::NotEarlier => TimeRule::NotEarlier,
         };
-        config.fees.base_fee = self.fees.rule()?;
+        if let Some(rule) = self.fees.rule()? {
+            config.fees.base_fee = rule;
+        }
         config.fees.collector = self.fees.collector.map(|address| address.0.into());
-        let limits = Limits {
-            code_size_max: self.code_size_max,
-            transaction_gas_max: self.transaction_gas_max,
+        config.limits = Limits {
+            code_size_max: self.code_size_max.or(config.limits.code_size_max),
+            transaction_gas_max: self.transaction_gas_max.or(config.limits.transaction_gas_max),
             ..config.limits
         };
-        config.limits = limits;
         config.check().map_err(|what| CliError::usage(format!("evm: {what}")))?;
         if self.genesis.is_none() {
             genesis.header.base_fee_per_gas = None;
@@ -214,9 +215,11 @@ fn fork(name: &str) -> CliResult<Fork> {
 }
 
 impl FeesSection {
-    fn rule(&self) -> CliResult<BaseFeeRule> {
+    /// `None`: as the genesis file says, or Ethereum's.
+    fn rule(&self) -> CliResult<Option<BaseFeeRule>> {
         match (self.fixed, self.initial, self.minimum) {
-            (Some(fee), None, None) => Ok(BaseFeeRule::Fixed(fee)),
+            (None, None, None) => Ok(None),
+            (Some(fee), None, None) => Ok(Some(BaseFeeRule::Fixed(fee))),
             (Some(_), ..) => {
                 Err(CliError::usage("evm.fees: a fixed base fee has no `initial` and no `minimum`"))
             }
@@ -224,10 +227,10 @@ impl FeesSection {
                 let BaseFeeRule::Market { initial: first, minimum: least, elasticity, change_denominator } =
                     BaseFeeRule::ETHEREUM
                 else {
-                    return Ok(BaseFeeRule::ETHEREUM);
+                    return Ok(None);
                 };
                 let (initial, minimum) = (initial.unwrap_or(first), minimum.unwrap_or(least));
-                Ok(BaseFeeRule::Market { initial, minimum, elasticity, change_denominator })
+                Ok(Some(BaseFeeRule::Market { initial, minimum, elasticity, change_denominator }))
             }
         }
     }

@@ -61,3 +61,24 @@ fn sections_have_to_fit_the_plug_ins() {
     let error = error_of(|text| text.split("[utxo]").next().unwrap().to_owned());
     assert!(error.contains("[utxo] is missing"), "{error}");
 }
+
+#[test]
+fn what_a_genesis_file_says_of_fees_and_limits_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let genesis = r#"{"config": {"chainId": 2018, "homesteadBlock": 0, "eip150Block": 0, "eip158Block": 0,
+        "byzantiumBlock": 0, "constantinopleBlock": 0, "petersburgBlock": 0, "istanbulBlock": 0, "berlinBlock": 0,
+        "londonBlock": 0, "zeroBaseFee": true, "contractSizeLimit": 2147483647,
+        "ethash": {"fixeddifficulty": 100}}, "gasLimit": "0x1fffff", "difficulty": "0x10000", "alloc": {}}"#;
+    std::fs::write(folder.path().join("besu.json"), genesis).unwrap();
+    let config = |text: &str| {
+        let section: EvmSection = toml::from_str(text).unwrap();
+        section.genesis(Some(folder.path()), false).unwrap().config
+    };
+    let as_written = config("genesis = 'besu.json'");
+    assert_eq!(as_written.limits.code_size_max, Some(2_147_483_647));
+    assert_eq!(as_written.fees.base_fee.initial(), 0);
+    assert_eq!(as_written.fees.base_fee.next(0, 0x1f_ffff, 0x1f_ffff), 0);
+    let overruled = config("genesis = 'besu.json'\ncode_size_max = 50_000\nfees.fixed = 7");
+    assert_eq!(overruled.limits.code_size_max, Some(50_000));
+    assert_eq!(overruled.fees.base_fee.initial(), 7);
+}

@@ -53,6 +53,16 @@ pub enum TimeRule {
     NotEarlier,
 }
 
+/// Who speaks for the beacon chain: payments it orders (EIP-4895), roots of its blocks (EIP-4788).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BeaconRule {
+    /// Whoever hands blocks in, as on Ethereum.
+    #[default]
+    Caller,
+    /// Nobody: there are no withdrawals, and every root is zero. Otherwise whoever makes a block would mint what they like.
+    Nobody,
+}
+
 /// The DAO fork: extra data of ten blocks and, if supported, moved balances (EIP-779).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DaoFork {
@@ -92,6 +102,8 @@ pub struct ChainConfig {
     pub seal: SealRule,
     /// How times follow each other.
     pub time: TimeRule,
+    /// Who orders withdrawals; nobody does where an engine with work owns the difficulty.
+    pub beacon: BeaconRule,
     /// Blob counts.
     pub blobs: BlobSchedule,
     /// Whose logs are deposits (EIP-6110); nobody's if `None`.
@@ -114,6 +126,7 @@ impl ChainConfig {
             fixed_difficulty: None,
             seal: SealRule::Ethereum,
             time: TimeRule::Later,
+            beacon: BeaconRule::Caller,
             blobs: BlobSchedule::ethereum(),
             deposit_contract: Some(DEPOSIT_CONTRACT),
             fees: FeePolicy::default(),
@@ -125,6 +138,11 @@ impl ChainConfig {
     pub fn is_merged(&self, header: &Header) -> bool {
         self.seal == SealRule::Engine
             || (self.terminal_total_difficulty.is_some() && header.difficulty.is_zero())
+    }
+
+    /// Whether blocks may carry words of a beacon chain.
+    pub fn hears_beacon(&self) -> bool {
+        self.seal != SealRule::Engine && self.beacon == BeaconRule::Caller
     }
 
     /// The rules of a block.

@@ -7,6 +7,7 @@ use revm::context_interface::block::BlobExcessGasAndPrice;
 use alloy_primitives::U256;
 
 use crate::config::{ChainConfig, Fork};
+use crate::rules::blob_base_fee;
 
 /// The machine's rules under a fork of a chain.
 pub fn machine_rules(config: &ChainConfig, fork: Fork) -> CfgEnv {
@@ -33,8 +34,10 @@ pub fn block_environment(config: &ChainConfig, fork: Fork, header: &Header) -> B
         difficulty: header.difficulty,
         prevrandao: (fork >= Fork::Paris)
             .then(|| if header.difficulty.is_zero() { header.mix_hash } else { header.difficulty.into() }),
-        blob_excess_gas_and_price: blobs.map(|(blobs, excess)| {
-            BlobExcessGasAndPrice::new(excess, update_fraction(blobs.update_fraction))
+        // Our own sum, in big integers as geth's: the machine's wraps where a schedule's fraction is small.
+        blob_excess_gas_and_price: blobs.map(|(blobs, excess)| BlobExcessGasAndPrice {
+            excess_blob_gas: excess,
+            blob_gasprice: blob_base_fee(&blobs, excess),
         }),
         slot_num: 0,
     }

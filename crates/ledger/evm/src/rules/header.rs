@@ -1,6 +1,6 @@
 //! A header against its parent.
 
-use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header};
+use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header};
 use alloy_eips::eip4844::DATA_GAS_PER_BLOB;
 use alloy_primitives::B64;
 use chainwright_chain::{Headers, Ledger, Reject};
@@ -60,6 +60,7 @@ pub(super) fn check_fields(config: &ChainConfig, header: &Header, parent: &Heade
     check_seal_fields(config, header, parent)?;
     check_dao(config, header)?;
     check_presence(fork, header)?;
+    check_beacon(config, header)?;
     check_blob_gas(config, header, parent)
 }
 
@@ -218,6 +219,20 @@ fn check_presence(fork: Fork, header: &Header) -> Result<(), Reject> {
     }
     if header.block_access_list_hash.is_some() || header.slot_number.is_some() {
         return Err(invalid("header-unknown-field", "a field of a fork that is not known"));
+    }
+    Ok(())
+}
+
+/// Where there is no beacon chain nobody orders payments in its name.
+fn check_beacon(config: &ChainConfig, header: &Header) -> Result<(), Reject> {
+    if config.hears_beacon() {
+        return Ok(());
+    }
+    if header.withdrawals_root.is_some_and(|root| root != EMPTY_ROOT_HASH) {
+        return Err(invalid("header-withdrawals-root", "withdrawals on a chain without a beacon chain"));
+    }
+    if header.parent_beacon_block_root.is_some_and(|root| !root.is_zero()) {
+        return Err(invalid("header-beacon-root", "a beacon root on a chain without a beacon chain"));
     }
     Ok(())
 }

@@ -49,6 +49,11 @@ pub(super) fn check<L: Ledger<Header = EvmHeader>>(
 }
 
 fn check_ommer(config: &ChainConfig, ommer: &Header, parent: &Header) -> Result<(), Reject> {
+    // Only a block on the chain can end the work (EIP-3675); an ommer without any never had its difficulty checked.
+    if config.is_merged(ommer) {
+        let detail = format!("invalid uncle: invalid difficulty: have {}", ommer.difficulty);
+        return Err(invalid("body-ommers", detail));
+    }
     check_fields(config, ommer, parent).map_err(|reject| match reject {
         Reject::Invalid(reason) => invalid("body-ommers", format!("invalid uncle: {reason}")),
         other => other,

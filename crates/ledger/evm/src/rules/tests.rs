@@ -7,7 +7,8 @@ use chainwright_chain::{Fault, Headers, Reject, Row, Rows, StateView, TableId, T
 use super::header::check_fields;
 use super::*;
 use crate::Evm;
-use crate::config::{ChainConfig, DaoFork, Fork, SealRule, TimeRule};
+use crate::config::{BeaconRule, BlobCounts, ChainConfig, DaoFork, Fork, SealRule, TimeRule};
+use crate::execute::block_environment;
 use crate::state::TABLES;
 use crate::types::{EvmBlock, EvmHeader};
 
@@ -147,6 +148,18 @@ fn the_engine_may_own_difficulty_and_nonce() {
             ("valid", |header| header.mix_hash = B256::repeat_byte(1)),
         ],
     );
+}
+
+#[test]
+fn without_a_beacon_chain_nobody_speaks_for_it() {
+    let cases: &[(&str, Change)] = &[
+        ("valid", |_| {}),
+        ("header-withdrawals-root", |header| header.withdrawals_root = Some(B256::repeat_byte(1))),
+        ("header-beacon-root", |header| header.parent_beacon_block_root = Some(B256::repeat_byte(1))),
+    ];
+    let ethereum = ChainConfig::up_to(1, Fork::Osaka);
+    check_changes(&ChainConfig { beacon: BeaconRule::Nobody, ..ethereum.clone() }, cases);
+    check_changes(&ChainConfig { seal: SealRule::Engine, ..ethereum }, cases);
 }
 
 /// Blocks of mainnet as everybody can look them up: number, difficulty and time of the parent, time and difficulty.
@@ -373,4 +386,15 @@ fn no_ommer_is_named_twice() {
     assert!(name_ommers(&branch.state, &branch.block(vec![other.clone()])).is_ok());
     let twice = name_ommers(&branch.state, &branch.block(vec![other, ommer])).map(drop);
     assert_eq!(twice.unwrap_err().to_string(), "execution-ommers, duplicate uncle");
+}
+
+/// EIP-4844 with a schedule whose price grows a thousand times faster than mainnet's: geth's integers have no end.
+#[test]
+fn contracts_see_the_price_of_blobs_that_the_rules_know() {
+    let mut config = ChainConfig::up_to(1, Fork::Osaka);
+    let counts = BlobCounts { target: 6, max: 9, base_fee_update_fraction: 1_000 };
+    config.blobs.set(Fork::Osaka, Some(counts));
+    let header = Header { excess_blob_gas: Some(131_072), ..parent_of(&config, 8) };
+    let seen = block_environment(&config, Fork::Osaka, &header).blob_excess_gas_and_price.unwrap();
+    assert_eq!(seen.blob_gasprice, blob_base_fee(&config.blob_params(Fork::Osaka).unwrap(), 131_072));
 }

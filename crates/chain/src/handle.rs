@@ -11,8 +11,8 @@ use std::time::Duration;
 use futures_channel::oneshot;
 
 use crate::{
-    Admission, Attributes, BlockId, BoxFuture, Executed, Fault, Ledger, Message, Proof, Published, Refusal,
-    Reject, Timestamp,
+    Admission, Amendment, Attributes, BlockId, BoxFuture, Delta, Executed, Fault, Ledger, Message, Proof,
+    Published, Refusal, Reject, Timestamp, View,
 };
 
 /// An answer that will come.
@@ -114,6 +114,12 @@ pub enum Command<L: Ledger> {
     Invalidate(BlockId, oneshot::Sender<Result<(), Reject>>),
     /// Forget verdicts of a block, its ancestors and its descendants.
     Reconsider(BlockId, oneshot::Sender<Result<(), Reject>>),
+    /// Change the state above the head by hand, as soon as nothing is in flight. The head's own rows and root stay what they
+    /// are: the change is part of what the next block does. Development chains alone.
+    Amend(Amendment<L>, oneshot::Sender<Result<(), Reject>>),
+    /// Go back to a block of the chain for good, whatever was final, with what had been changed by hand there. Development
+    /// chains whose blocks have no weight, alone.
+    Rewind(BlockId, Delta, oneshot::Sender<Result<(), Reject>>),
     /// Everything answered so far survives a power cut.
     Sync(oneshot::Sender<Result<(), Fault>>),
     /// Change the pool in ways only the ledger knows (priorities, loading a saved pool).
@@ -227,6 +233,19 @@ impl<L: Ledger> ChainHandle<L> {
     /// See [`Command::Reconsider`].
     pub fn reconsider(&self, id: BlockId) -> Reply<Result<(), Reject>> {
         self.ask(|reply| Command::Reconsider(id, reply))
+    }
+
+    /// See [`Command::Amend`].
+    pub fn amend(
+        &self,
+        change: impl FnOnce(&View<L>) -> Result<Delta, Fault> + Send + 'static,
+    ) -> Reply<Result<(), Reject>> {
+        self.ask(|reply| Command::Amend(Box::new(change), reply))
+    }
+
+    /// See [`Command::Rewind`]. What had been changed is what [`Published::amendment`] told then.
+    pub fn rewind(&self, to: BlockId, amendment: Delta) -> Reply<Result<(), Reject>> {
+        self.ask(|reply| Command::Rewind(to, amendment, reply))
     }
 
     /// See [`Command::Sync`].

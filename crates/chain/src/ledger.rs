@@ -186,6 +186,12 @@ pub trait Ledger: Send + Sync + Sized + 'static {
         pool: &Self::Pool,
     ) -> Result<(Self::Block, Executed<Self>), Reject>;
 
+    /// Whether whoever runs the node may change the state by hand and go back to older blocks: on a development chain, which
+    /// nobody else follows. See [`Command::Amend`](crate::Command::Amend).
+    fn is_amendable(&self) -> bool {
+        false
+    }
+
     /// Who validates in an epoch, read from the ledger's own state. Chains without validators have none.
     ///
     /// # Errors

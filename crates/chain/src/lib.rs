@@ -7,6 +7,7 @@
 //!
 //! Invariant: this crate does no I/O, reads no clock, knows no JSON and no particular chain.
 
+mod amend;
 mod codec;
 mod consensus;
 mod driver;
@@ -24,6 +25,7 @@ mod tree;
 mod verdict;
 mod watched;
 
+pub use amend::Amendment;
 pub use codec::Codec;
 pub use consensus::{Attributes, BoxFuture, Consensus, Proof, Seat, ValidatorSet};
 pub use driver::{Driver, Limits, Message, Parts, Syncing};

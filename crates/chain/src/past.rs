@@ -28,7 +28,7 @@ impl<L: Ledger> Published<L> {
     /// # Errors
     /// [`PastError`].
     pub fn view(&self, at: &Headers<L>, blocks_max: u32) -> Result<View<L>, PastError> {
-        let head = self.head();
+        let head = self.sealed_head();
         if !head.headers.contains(at) {
             return Err(PastError::NotInChain);
         }
@@ -44,9 +44,9 @@ impl<L: Ledger> Published<L> {
             undo.push(self.bodies().connected(&block.id())?.ok_or_else(missing)?.delta.inverse());
         }
         if undo.is_empty() {
-            return Ok(head);
+            return Ok(self.amended(head));
         }
         let layer = Delta::merged(&undo, |table| head.state.is_ordered(table));
-        Ok(View { headers: at.clone(), state: head.state.with_layer(layer) })
+        Ok(self.amended(View { headers: at.clone(), state: head.state.with_layer(layer) }))
     }
 }

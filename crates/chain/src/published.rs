@@ -8,9 +8,10 @@ use std::sync::Arc;
 use futures_channel::mpsc;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
+use crate::amend::Amendments;
 use crate::tree::{BlockInfo, Status, Tree};
 use crate::watched::Watched;
-use crate::{BlockId, Bodies, Codec, Fault, Headers, Height, Ledger, Proof, TxId, View};
+use crate::{BlockId, Bodies, Codec, Delta, Fault, Headers, Height, Ledger, Proof, TxId, View};
 
 /// Something changed; a hint to look again. Hints may be dropped when a subscriber lags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +63,7 @@ pub struct EventBlock<L: Ledger> {
     /// The block.
     pub block: L::Block,
     /// What it did when it was connected; take the inverse of a disconnected one.
-    pub delta: crate::Delta,
+    pub delta: Delta,
     /// What its execution reported.
     pub receipts: L::Receipts,
 }
@@ -70,7 +71,10 @@ pub struct EventBlock<L: Ledger> {
 /// The readable side of a chain.
 pub struct Published<L: Ledger> {
     pub(crate) ledger: Arc<L>,
+    /// As its header commits to it.
     pub(crate) head: RwLock<View<L>>,
+    /// Locked before `head`, after `tree`.
+    pub(crate) amendments: RwLock<Amendments>,
     pub(crate) tree: RwLock<Tree<L>>,
     pub(crate) pool: RwLock<L::Pool>,
     pub(crate) bodies: Arc<dyn Bodies>,
@@ -95,7 +99,24 @@ impl<L: Ledger> Published<L> {
     ///
     /// A view pins every delta published after it, about 1 MB per full block of Bitcoin: hold it for one answer, not for hours.
     pub fn head(&self) -> View<L> {
+        let amendments = self.amendments.read();
+        let head = self.head.read().clone();
+        amendments.on(head)
+    }
+
+    /// The same without what was changed by hand there: the state that the head's header commits to.
+    pub fn sealed_head(&self) -> View<L> {
         self.head.read().clone()
+    }
+
+    /// What was changed by hand at a block ([`Command::Amend`](crate::Command::Amend)).
+    pub fn amendment(&self, id: &BlockId) -> Delta {
+        self.amendments.read().of(id).cloned().unwrap_or_else(Delta::empty)
+    }
+
+    /// A view as readers and execution see it.
+    pub(crate) fn amended(&self, view: View<L>) -> View<L> {
+        self.amendments.read().on(view)
     }
 
     /// The newest head that survives a power cut; events go as far as this.

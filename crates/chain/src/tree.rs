@@ -110,6 +110,16 @@ impl<L: Ledger> Tree<L> {
         self.finalized = Some(block);
     }
 
+    /// Makes a block of the chain the one to follow and, if something above it was, the last that is final.
+    pub(crate) fn rewind(&mut self, to: Headers<L>) {
+        for mark in [&mut self.safe, &mut self.finalized] {
+            if mark.as_ref().is_some_and(|mark| mark.height() > to.height()) {
+                *mark = Some(to.clone());
+            }
+        }
+        self.preferred = Some(to.id());
+    }
+
     pub(crate) fn preferred(&self) -> Option<&Headers<L>> {
         self.preferred.and_then(|id| self.get(&id)).map(|entry| &entry.headers)
     }

@@ -23,8 +23,9 @@ impl<L: Ledger> Driver<L> {
         let mut jobs = Jobs::default();
         let executed = self.parts.ledger.execute(&parent, &prepared, &mut jobs)?;
         jobs.run().map_err(Reject::Invalid)?;
+        let delta = self.published.amendments.read().under(&parent, executed.delta);
         match prepared.block.header().state_root() {
-            Some(root) => self.roots.check(&parent.headers, &executed.delta, root),
+            Some(root) => self.roots.check(&parent.headers, &delta, root),
             None => Ok(()),
         }
     }
@@ -32,7 +33,7 @@ impl<L: Ledger> Driver<L> {
     /// The head, or a block of its branch, or one in flight.
     fn view_at(&self, id: BlockId) -> Result<View<L>, Reject> {
         if id == self.head.headers.id() {
-            return Ok(self.head.clone());
+            return Ok(self.head_view());
         }
         if let Some(flight) = self.flights.iter().find(|flight| flight.view.headers.id() == id) {
             return Ok(flight.view.clone());
@@ -53,8 +54,9 @@ impl<L: Ledger> Driver<L> {
             let pool = self.published.pool.read();
             self.parts.ledger.build(&parent, on, &pool)?
         };
+        let delta = self.published.amendments.read().under(&parent, executed.delta.clone());
         if block.header().state_root().is_some()
-            && let Some(root) = self.roots.after(&parent.headers, &executed.delta)?
+            && let Some(root) = self.roots.after(&parent.headers, &delta)?
         {
             block.header_mut().set_state_root(root);
         }
@@ -68,7 +70,7 @@ impl<L: Ledger> Driver<L> {
         now: Timestamp,
     ) -> Result<Admission, Refusal> {
         let relay_id = tx.relay_id();
-        let context = PoolContext { head: &self.head, now, dry_run };
+        let context = PoolContext { head: &self.head_view(), now, dry_run };
         let admission = self.published.pool.write().submit(&self.parts.ledger, tx, &context)?;
         if !dry_run {
             self.published.notify(Notice::Pooled(relay_id));

@@ -18,6 +18,7 @@
 //! Single-threaded: whoever owns the driver feeds it [`Message`]s, one at a time. Start reading at [`Driver::handle`],
 //! then `pipeline.rs`.
 
+mod amend;
 mod bodies;
 mod commands;
 mod durable;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 
 use futures_channel::oneshot;
 
+use crate::driver::amend::Revision;
 use crate::driver::durable::Durability;
 pub use crate::driver::durable::Syncing;
 use crate::driver::pipeline::Flight;
@@ -124,9 +126,9 @@ pub struct Driver<L: Ledger> {
     parts: Parts<L>,
     published: Arc<Published<L>>,
     timeline: Timeline,
-    /// The published view, without a lock.
+    /// The published view, without a lock and without what was changed by hand.
     head: View<L>,
-    /// Where the pipeline starts.
+    /// Where the pipeline starts, with what was changed by hand there.
     base: View<L>,
     flights: VecDeque<Flight<L>>,
     flight_count: u64,
@@ -142,6 +144,10 @@ pub struct Driver<L: Ledger> {
     finalizing: Vec<(BlockId, crate::Proof, Verdict<()>)>,
     /// Answered when there is nothing left to do; with an error if the block they ask for has fallen.
     settling: Vec<(Option<BlockId>, Verdict<()>)>,
+    /// Changes by hand that wait until nothing is in flight.
+    revisions: VecDeque<(Revision<L>, Verdict<()>)>,
+    /// The block the chain is going back to by hand.
+    rewinding: Option<BlockId>,
     roots: Arc<Roots<L>>,
     maintaining: bool,
     /// A fault stopped the pipeline; the next message tries again.
@@ -177,6 +183,7 @@ impl<L: Ledger> Driver<L> {
             Message::GoOn if self.unfinished => self.advance(now),
             Message::GoOn => {}
         }
+        self.revise_waiting(now);
         self.maintain();
         self.keep_durable(now);
     }
@@ -196,6 +203,8 @@ impl<L: Ledger> Driver<L> {
             Command::Finalize(id, proof, reply) => self.finalize(id, proof, reply, now),
             Command::Invalidate(id, reply) => self.invalidate(id, reply, now),
             Command::Reconsider(id, reply) => self.reconsider(id, reply, now),
+            Command::Amend(change, reply) => self.revise(Revision::Amend(change), reply, now),
+            Command::Rewind(to, delta, reply) => self.revise(Revision::Rewind(to, delta), reply, now),
             Command::Sync(reply) => drop(reply.send(self.sync())),
             Command::WithPool(change) => change(&mut self.published.pool.write()),
             Command::ExpirePool => self.published.pool.write().expire(now),

@@ -12,8 +12,8 @@ use super::roots::Comparison;
 use super::{Driver, Message};
 use crate::tree::Status;
 use crate::{
-    Block, BlockId, Codec, Executed, Fault, HeadChange, Header, Headers, Imported, Inbox, Jobs, Ledger,
-    Notice, Pool, Prepared, Reason, Reject, Step, Timestamp, View, Workers,
+    Block, BlockId, Codec, Delta, Executed, Fault, HeadChange, Header, Headers, Imported, Inbox, Jobs,
+    Ledger, Notice, Pool, Prepared, Reason, Reject, Step, Timestamp, View, Workers,
 };
 
 /// A block that has been executed and is not published yet.
@@ -21,7 +21,10 @@ pub(super) struct Flight<L: Ledger> {
     number: u64,
     pub(super) view: View<L>,
     prepared: Arc<Prepared<L>>,
+    /// What it does to the rows.
     executed: Executed<L>,
+    /// What it does to its parent's view: the same, unless the state was changed by hand there.
+    layer: Delta,
     proven: bool,
 }
 
@@ -85,7 +88,8 @@ impl<L: Ledger> Driver<L> {
         }
         let settling = core::mem::take(&mut self.settling).into_iter().map(|(_, reply)| reply);
         let finalizing = core::mem::take(&mut self.finalizing).into_iter().map(|(_, _, reply)| reply);
-        for reply in settling.chain(finalizing) {
+        let revising = core::mem::take(&mut self.revisions).into_iter().map(|(_, reply)| reply);
+        for reply in settling.chain(finalizing).chain(revising) {
             drop(reply.send(Err(Reject::Fault(fault.clone()))));
         }
     }
@@ -127,7 +131,7 @@ impl<L: Ledger> Driver<L> {
         if self.base.headers.id() != head.id() && target.contains(head) {
             // The branch that was to replace the head has fallen.
             self.flights.clear();
-            self.base = self.head.clone();
+            self.base = self.head_view();
             return Ok(());
         }
         let fork = self.tip().headers.fork_point(target);
@@ -166,7 +170,7 @@ impl<L: Ledger> Driver<L> {
             if self.head.headers.contains(headers) {
                 // No way from below that leads through the chain itself can be taken; from the head it can.
                 self.flights.clear();
-                self.base = self.head.clone();
+                self.base = self.head_view();
             }
             return Ok(());
         };
@@ -193,17 +197,19 @@ impl<L: Ledger> Driver<L> {
         &mut self,
         headers: &Headers<L>,
         parent: &View<L>,
-        (prepared, executed): (Arc<Prepared<L>>, Executed<L>),
+        (prepared, mut executed): (Arc<Prepared<L>>, Executed<L>),
         jobs: Jobs,
     ) {
         self.flight_count += 1;
         let number = self.flight_count;
-        let state = parent.state.with_layer(executed.delta.clone());
-        let view = View { headers: headers.clone(), state };
+        let layer = executed.delta.clone();
+        let state = parent.state.with_layer(layer.clone());
+        let view = self.published.amended(View { headers: headers.clone(), state });
+        executed.delta = self.published.amendments.read().under(parent, executed.delta);
         let (jobs, root) = (jobs.into_list(), headers.state_root());
         let checks = jobs.len() + usize::from(root.is_some());
         let delta = executed.delta.clone();
-        self.flights.push_back(Flight { number, view, prepared, executed, proven: checks == 0 });
+        self.flights.push_back(Flight { number, view, prepared, executed, layer, proven: checks == 0 });
         let status = if checks == 0 { Status::Valid } else { Status::Executed };
         self.published.tree.write().set_status(&headers.id(), status);
         let countdown = Arc::new(Countdown {
@@ -315,7 +321,7 @@ impl<L: Ledger> Driver<L> {
         self.built
             .retain(|id, _| self.published.headers(id).is_some_and(|block| block.height() > end.height()));
         self.head = View { headers: end.clone(), state: self.rows_view() };
-        self.base = self.head.clone();
+        self.base = self.head_view();
         self.rebase_flights();
         self.tell_pool((&left, &joining), &steps, now);
         self.publish_head();
@@ -331,18 +337,20 @@ impl<L: Ledger> Driver<L> {
     fn rebase_flights(&mut self) {
         let mut state = self.base.state.clone();
         for flight in &mut self.flights {
-            state = state.with_layer(flight.executed.delta.clone());
-            flight.view.state = state.clone();
+            state = state.with_layer(flight.layer.clone());
+            let headers = flight.view.headers.clone();
+            flight.view = self.published.amended(View { headers, state });
+            state = flight.view.state.clone();
         }
     }
 
-    fn tell_pool(
+    pub(super) fn tell_pool(
         &mut self,
         (disconnected, connected): (&Bodies<L>, &Bodies<L>),
         steps: &[Step],
         now: Timestamp,
     ) {
-        let change = HeadChange { disconnected, connected, steps, head: &self.head, now };
+        let change = HeadChange { disconnected, connected, steps, head: &self.head_view(), now };
         let told = self.published.pool.write().head_changed(&self.parts.ledger, &change);
         if let Err(fault) = told {
             // It stopped half-way: an empty pool is poorer than a wrong one, and right.
@@ -363,6 +371,7 @@ impl<L: Ledger> Driver<L> {
 
     /// Nothing is left to do: whoever still waits is answered with what is known.
     fn settle(&mut self) {
+        self.arrive();
         let is_idle = |id: &BlockId| self.published.headers(id).is_none_or(|block| !self.is_awaited(&block));
         let waiting: Vec<_> = self.waiting.keys().copied().filter(is_idle).collect();
         for id in waiting {

@@ -15,12 +15,21 @@ pub(super) enum Record {
     Reconsidered(BlockId),
     /// A block is final.
     Finalized(BlockId, Proof),
+    /// The state was changed by hand at a block: an encoded delta on top of what was changed there before.
+    Amended(BlockId, Bytes),
+    /// The chain went back to a block for good: the encoded delta of all that is changed by hand there.
+    Rewound(BlockId, Bytes),
+    /// The way back to a block is finished: what stands above it now came later.
+    Arrived(BlockId),
 }
 
 const HEADER: u8 = 1;
 const INVALID: u8 = 2;
 const RECONSIDERED: u8 = 3;
 const FINALIZED: u8 = 4;
+const AMENDED: u8 = 5;
+const REWOUND: u8 = 6;
+const ARRIVED: u8 = 7;
 
 impl Record {
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -34,6 +43,9 @@ impl Record {
             }
             Self::Reconsidered(id) => [&[RECONSIDERED], &id.0[..]].concat(),
             Self::Finalized(id, proof) => [&[FINALIZED], &id.0[..], &proof.0[..]].concat(),
+            Self::Amended(id, delta) => [&[AMENDED], &id.0[..], &delta[..]].concat(),
+            Self::Rewound(id, delta) => [&[REWOUND], &id.0[..], &delta[..]].concat(),
+            Self::Arrived(id) => [&[ARRIVED], &id.0[..]].concat(),
         }
     }
 
@@ -56,6 +68,9 @@ impl Record {
             }
             RECONSIDERED => Ok(Self::Reconsidered(id)),
             FINALIZED => Ok(Self::Finalized(id, Proof(payload.slice(32..)))),
+            AMENDED => Ok(Self::Amended(id, payload.slice(32..))),
+            REWOUND => Ok(Self::Rewound(id, payload.slice(32..))),
+            ARRIVED => Ok(Self::Arrived(id)),
             _ => Err(damaged()),
         }
     }
@@ -77,6 +92,9 @@ mod tests {
         check_round_trip(&Record::Invalid(id, Reason::with("bad-thing", "of 3, got 4")));
         check_round_trip(&Record::Reconsidered(id));
         check_round_trip(&Record::Finalized(id, Proof(Bytes::from_static(b"proof"))));
+        check_round_trip(&Record::Amended(id, Bytes::from_static(b"delta")));
+        check_round_trip(&Record::Rewound(id, Bytes::from_static(b"delta")));
+        check_round_trip(&Record::Arrived(id));
     }
 
     #[test]

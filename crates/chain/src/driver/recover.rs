@@ -10,12 +10,13 @@ use super::durable::Durability;
 use super::records::Record;
 use super::roots::Roots;
 use super::{Driver, Parts};
+use crate::amend::{Amendments, is_on};
 use crate::published::Published;
 use crate::tree::{Status, Tree};
 use crate::watched::Watched;
 use crate::{
-    Block, BlockId, Codec, Delta, Fault, Header, Headers, Height, Ledger, StateView, Step, Timeline,
-    Timestamp, View,
+    Block, BlockId, Codec, Delta, Fault, Header, Headers, Height, Ledger, StateView, Step, TableId,
+    TableKind, Timeline, Timestamp, View,
 };
 
 impl<L: Ledger> Driver<L> {
@@ -31,7 +32,7 @@ impl<L: Ledger> Driver<L> {
         if parts.store.head().is_none() {
             write_genesis(&mut parts, &genesis, delta)?;
         }
-        let (mut tree, proofs) = read_tree(&parts, root.clone())?;
+        let Recorded { mut tree, proofs, amendments, rewound } = read_records(&parts, root.clone())?;
         let head = step_back_to_known(&mut parts, &tree)?;
         let head = tree.get(&head).expect("stepping back ended at a known block").headers.clone();
         if !head.contains(&root) {
@@ -44,6 +45,10 @@ impl<L: Ledger> Driver<L> {
             // Without weights the leading branch is the one that was chosen last.
             tree.prefer(Some(head.id()));
         }
+        let rewinding = rewound.filter(|to| head.contains(to)).map(|to| to.id());
+        if rewinding.is_some() {
+            tree.prefer(rewinding);
+        }
         let timeline = Timeline::new();
         let state = StateView::new(parts.ledger.tables(), parts.store.rows(), timeline.pin());
         let head = View { headers: head, state };
@@ -53,6 +58,7 @@ impl<L: Ledger> Driver<L> {
         let published = Arc::new(Published {
             ledger: Arc::clone(&parts.ledger),
             head: RwLock::new(head.clone()),
+            amendments: RwLock::new(amendments),
             tree: RwLock::new(tree),
             pool: RwLock::new(L::Pool::default()),
             bodies: watched.clone(),
@@ -64,11 +70,12 @@ impl<L: Ledger> Driver<L> {
             fault: Mutex::new(None),
         });
         let roots = Roots::load(&head, Arc::clone(&published))?;
+        let base = published.head();
         let mut driver = Self {
             parts,
             published,
             timeline,
-            base: head.clone(),
+            base,
             head,
             flights: VecDeque::new(),
             flight_count: 0,
@@ -79,6 +86,8 @@ impl<L: Ledger> Driver<L> {
             waiting: HashMap::new(),
             finalizing: Vec::new(),
             settling: Vec::new(),
+            revisions: VecDeque::new(),
+            rewinding,
             roots,
             maintaining: false,
             stalled: false,
@@ -100,12 +109,24 @@ fn write_genesis<L: Ledger>(parts: &mut Parts<L>, genesis: &L::Block, delta: Del
     parts.store.sync()
 }
 
-type Proofs = HashMap<BlockId, crate::Proof>;
+/// What the records tell.
+struct Recorded<L: Ledger> {
+    tree: Tree<L>,
+    proofs: HashMap<BlockId, crate::Proof>,
+    amendments: Amendments,
+    /// Where the chain was going back to.
+    rewound: Option<Headers<L>>,
+}
 
-fn read_tree<L: Ledger>(parts: &Parts<L>, root: Headers<L>) -> Result<(Tree<L>, Proofs), Fault> {
+fn read_records<L: Ledger>(parts: &Parts<L>, root: Headers<L>) -> Result<Recorded<L>, Fault> {
     let bodies = parts.store.bodies();
     let mut tree = Tree::new(root);
-    let mut proofs = Proofs::new();
+    let mut proofs = HashMap::new();
+    let mut amendments = Amendments::default();
+    let mut rewound = None;
+    let tables = parts.ledger.tables();
+    let is_ordered =
+        |table: TableId| tables.get(usize::from(table.0)).is_some_and(|spec| spec.kind == TableKind::Ordered);
     let damaged =
         |error: crate::DecodeError| Fault::new(format!("a record of the block tree is damaged: {error}"));
     for record in parts.store.records()? {
@@ -128,6 +149,21 @@ fn read_tree<L: Ledger>(parts: &Parts<L>, root: Headers<L>) -> Result<(Tree<L>, 
             }
             Record::Invalid(id, reason) => drop(tree.invalidate(id, &reason)),
             Record::Reconsidered(id) => tree.reconsider(id, |id| bodies.has_body(id)),
+            Record::Amended(id, delta) => {
+                let delta = Delta::decode(&delta, is_ordered).map_err(damaged)?;
+                amendments.add(id, &delta, is_ordered);
+            }
+            Record::Rewound(id, delta) => {
+                let delta = Delta::decode(&delta, is_ordered).map_err(damaged)?;
+                // What is not known any more was lost with the power, and what was changed there with it.
+                if let Some(to) = tree.get(&id).map(|entry| entry.headers.clone()) {
+                    tree.rewind(to.clone());
+                    let known = |id: &BlockId| tree.get(id).map(|entry| entry.headers.clone());
+                    amendments.rewind(id, delta, |id| is_on(&to, known(id)));
+                    rewound = Some(to);
+                }
+            }
+            Record::Arrived(_) => rewound = None,
             Record::Finalized(id, proof) => {
                 if let Some(block) = tree.get(&id).map(|entry| entry.headers.clone()) {
                     tree.set_finalized(block);
@@ -136,7 +172,7 @@ fn read_tree<L: Ledger>(parts: &Parts<L>, root: Headers<L>) -> Result<(Tree<L>, 
             }
         }
     }
-    Ok((tree, proofs))
+    Ok(Recorded { tree, proofs, amendments, rewound })
 }
 
 /// Undoes journal steps until the head is a block whose header and body are there: a power cut may keep the journal's

@@ -52,7 +52,7 @@ impl<L: Ledger> Driver<L> {
         Ok(to.clone())
     }
 
-    /// The view at an ancestor of the head that is within reach.
+    /// The view at an ancestor of the head that is within reach, as execution sees it.
     pub(super) fn rewound(&self, to: &Headers<L>) -> Result<View<L>, Fault> {
         let mut undo = Vec::new();
         for block in self.head.headers.down().take_while(|block| block.height() > to.height()) {
@@ -61,7 +61,7 @@ impl<L: Ledger> Driver<L> {
         let state = self.rows_view();
         let is_ordered = |table| state.is_ordered(table);
         let state = if undo.is_empty() { state } else { state.with_layer(Delta::merged(&undo, is_ordered)) };
-        Ok(View { headers: to.clone(), state })
+        Ok(self.published.amended(View { headers: to.clone(), state }))
     }
 
     /// The steps from the head down to the pipeline's base, and the blocks they undo.

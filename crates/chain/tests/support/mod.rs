@@ -254,6 +254,10 @@ impl Ledger for Slots {
         const { &[table("slots", TableKind::Point), table("names", TableKind::Ordered)] }
     }
 
+    fn is_amendable(&self) -> bool {
+        true
+    }
+
     fn genesis(&self) -> (TestBlock, Delta) {
         let header = Header { parent: BlockId::ZERO, time: 0, weight: 0, body: body_digest(&[]), root: 0 };
         let change = Change { table: SLOTS, key: &[0], old: None, new: Some(&[100]) };

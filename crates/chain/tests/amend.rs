@@ -35,7 +35,9 @@ impl Model {
         }
         let mut block = block_on(&self.block, 0, txs);
         let mut sum = Sum::default();
-        rows.iter().for_each(|((table, key), value)| sum.add(TableId(*table), key, value));
+        for ((table, key), value) in &rows {
+            sum.add(TableId(*table), key, value);
+        }
         block.header.root = sum.value();
         Self { block, rows }
     }
@@ -170,7 +172,7 @@ fn a_way_back_that_a_crash_cut_short_is_finished_after_it() {
 fn step(bench: &mut Bench, chain: &mut Vec<Model>, snapshots: &mut Vec<(usize, Model, Delta)>, random: u64) {
     let (kind, a, b) = (random % 10, (random >> 8) as u8, (random >> 16) as u8);
     let length = chain.len();
-    let head = chain.last_mut().unwrap();
+    let head = chain.last_mut().expect("there is always genesis");
     match kind {
         0..=2 => amend(bench, head, (SLOTS, a % 10, Some(b))),
         3 => amend(bench, head, (NAMES, a % 16, (b % 2 == 0).then_some(b))),
@@ -186,7 +188,7 @@ fn step(bench: &mut Bench, chain: &mut Vec<Model>, snapshots: &mut Vec<(usize, M
             let reply = bench.chain.rewind(model.id(), amendment);
             assert_eq!(bench.ask(reply), Ok(()));
             chain.truncate(length);
-            *chain.last_mut().unwrap() = model;
+            chain[length - 1] = model;
         }
         _ => *bench = restarted(&bench.store.clone(), random),
     }

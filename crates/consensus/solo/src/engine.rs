@@ -5,11 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chainwright_chain::{
     Attributes, BlockId, BoxFuture, ChainHandle, Consensus, Fault, Header, Headers, Height, Ledger, Proof,
-    Reason, Reject, Timestamp, ValidatorSet, Weight,
+    Reason, Reject, Reply, Timestamp, ValidatorSet, Weight,
 };
 
+use parking_lot::Mutex;
+
+use crate::controls::{Batch, BlockTime, Controls};
 use crate::key::{SealingKey, VerifyingKey, message};
-use crate::sealer::{self, Requests, SealNow, Sealer, Sealing};
+use crate::sealer::{self, Order, Requests, SealNow, Sealer, Sealing};
 
 /// Seconds a header's time may be ahead of the node's.
 const FUTURE_LIMIT_SECONDS: u64 = 2 * 60 * 60;
@@ -43,7 +46,8 @@ impl Solo {
     /// The engine of the node that seals, and pays `payee` (in the ledger's own form; empty for nobody).
     pub fn sealer(genesis: BlockId, key: SealingKey, sealing: Sealing, payee: Vec<u8>) -> Self {
         let mut solo = Self::follower(genesis, key.verifying_key());
-        solo.sealer = Some(Sealer { key, sealing, payee });
+        let controls = Controls { sealing, payee, time: BlockTime::default(), next_randomness: None };
+        solo.sealer = Some(Sealer { key, controls: Mutex::new(controls) });
         solo
     }
 
@@ -54,7 +58,42 @@ impl Solo {
 
     /// Asks for a block now, whatever else makes blocks; empty if nothing waits. The future gives its id once it is final.
     pub fn seal_now(&self) -> SealNow {
-        self.requests.ask(self.sealer.is_some())
+        self.seal_batch(Batch { count: 1, step_seconds: None })
+    }
+
+    /// Asks for several blocks in a row. The future gives the id of the last once it is final.
+    pub fn seal_batch(&self, batch: Batch) -> SealNow {
+        self.requests.seal(self.sealer.is_some(), batch)
+    }
+
+    /// Runs something when no block is being made, after all blocks that are due already; none is begun before it ends. The
+    /// answer is an error if this node does not seal or its sealer has ended.
+    pub fn between_blocks<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Reply<T> {
+        let (sender, reply) = Reply::new();
+        if self.sealer.is_some() {
+            self.requests.send(Order::Run(Box::pin(async move {
+                // Nobody has to wait for the answer.
+                let _ = sender.send(work.await);
+            })));
+        }
+        reply
+    }
+
+    /// The sealer's settings, if this node seals.
+    pub fn controls(&self) -> Option<Controls> {
+        self.sealer.as_ref().map(|sealer| sealer.controls.lock().clone())
+    }
+
+    /// Changes the sealer's settings, if this node seals; the next block is made under them.
+    pub fn control<T>(&self, change: impl FnOnce(&mut Controls) -> T) -> Option<T> {
+        let changed = self.sealer.as_ref().map(|sealer| change(&mut sealer.controls.lock()));
+        if changed.is_some() {
+            self.requests.send(Order::LookAgain);
+        }
+        changed
     }
 
     /// The proof that makes a block final, if this node holds the key. Blocks are normally sealed by the engine itself; this

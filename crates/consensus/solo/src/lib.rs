@@ -12,10 +12,12 @@
 //!
 //! Invariant: the secret key is given at start, never written and never printed.
 
+mod controls;
 mod engine;
 mod key;
 mod sealer;
 
+pub use controls::{Batch, BlockTime, Controls};
 pub use engine::Solo;
 pub use key::{KeyError, SealingKey, VerifyingKey};
 pub use sealer::{SealNow, Sealing};

@@ -6,20 +6,23 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chainwright_chain::{
-    Block, BlockId, ChainHandle, Consensus, Fault, Header, Headers, Ledger, Notice, Pool, Reject,
+    Block, BlockId, BoxFuture, ChainHandle, Consensus, Fault, Header, Headers, Ledger, Notice, Pool, Reject,
+    Timestamp,
 };
 use futures_channel::{mpsc, oneshot};
 use futures_util::future::{Either, pending, select};
 use futures_util::stream::StreamExt as _;
 use parking_lot::Mutex;
 
+use crate::controls::{Batch, Controls};
 use crate::engine::Solo;
 use crate::key::SealingKey;
 
 /// Rest after a block that could not be made.
 const REST: Duration = Duration::from_secs(1);
 
-/// When the sealer makes a block. [`Solo::seal_now`] works under all of them.
+/// When the sealer makes a block. [`Solo::seal_now`] works under all of them: where blocks are made as transactions come, what
+/// waits is in a block before the one that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sealing {
     /// As soon as a transaction waits.
@@ -34,8 +37,7 @@ pub enum Sealing {
 #[derive(Debug)]
 pub(crate) struct Sealer {
     pub(crate) key: SealingKey,
-    pub(crate) sealing: Sealing,
-    pub(crate) payee: Vec<u8>,
+    pub(crate) controls: Mutex<Controls>,
 }
 
 type Answer = oneshot::Sender<Result<BlockId, Fault>>;
@@ -52,11 +54,25 @@ impl Future for SealNow {
     }
 }
 
+/// What the sealer is asked for.
+pub(crate) enum Order {
+    Seal(Batch, Answer),
+    /// Something that must not meet a block in the making.
+    Run(BoxFuture<'static, ()>),
+    /// Settings have changed.
+    LookAgain,
+}
+
 /// The way from whoever asks to the sealer.
-#[derive(Debug)]
 pub(crate) struct Requests {
-    sender: mpsc::UnboundedSender<Answer>,
-    receiver: Mutex<Option<mpsc::UnboundedReceiver<Answer>>>,
+    sender: mpsc::UnboundedSender<Order>,
+    receiver: Mutex<Option<mpsc::UnboundedReceiver<Order>>>,
+}
+
+impl core::fmt::Debug for Requests {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Requests")
+    }
 }
 
 impl Default for Requests {
@@ -67,11 +83,15 @@ impl Default for Requests {
 }
 
 impl Requests {
-    pub(crate) fn ask(&self, can_seal: bool) -> SealNow {
+    /// If nobody runs any more the order is dropped, which whoever waits for its answer sees.
+    pub(crate) fn send(&self, order: Order) {
+        let _ = self.sender.unbounded_send(order);
+    }
+
+    pub(crate) fn seal(&self, can_seal: bool, batch: Batch) -> SealNow {
         let (answer, receiver) = oneshot::channel();
         if can_seal {
-            // If nobody runs any more the answer is dropped, which the future reports.
-            let _ = self.sender.unbounded_send(answer);
+            self.send(Order::Seal(batch, answer));
         } else {
             let _ = answer.send(Err(Fault::new("this node does not hold the sealing key")));
         }
@@ -100,7 +120,7 @@ impl From<Reject> for Halt {
 
 /// Why the sealer woke up.
 enum Wake {
-    Asked(Answer),
+    Asked(Order),
     Pooled,
     Due,
     Stopping,
@@ -122,46 +142,73 @@ struct Run<L: Ledger> {
     solo: Arc<Solo>,
     chain: ChainHandle<L>,
     notices: mpsc::Receiver<Notice>,
-    requests: mpsc::UnboundedReceiver<Answer>,
+    requests: mpsc::UnboundedReceiver<Order>,
 }
+
+/// The interval between two blocks, and its end.
+type Due = Option<(Duration, BoxFuture<'static, ()>)>;
 
 impl<L: Ledger> Run<L> {
     async fn until_stopped(&mut self) -> Result<(), Halt> {
         // Transactions may have waited before we subscribed.
         self.empty_pool().await?;
+        let mut until = None;
         loop {
-            match self.wake().await {
+            match self.wake(&mut until).await {
                 Wake::Stopping => return Ok(()),
                 Wake::Pooled => self.empty_pool().await?,
                 Wake::Due => drop(self.seal_or_rest().await?),
-                Wake::Asked(answer) => {
-                    let answered = self.seal_one().await.map_err(|halt| match halt {
-                        Halt::Stopped => Fault::new("the chain has stopped"),
-                        Halt::Refused(reject) => Fault::new(reject.to_string()),
-                    });
-                    // Nobody has to wait for the answer.
-                    let _ = answer.send(answered);
+                Wake::Asked(order) => {
+                    // What was sent before the order is in a block before it.
+                    self.empty_pool().await?;
+                    self.carry_out(order).await;
+                    // It may have made something ready, or changed when blocks are made.
+                    self.empty_pool().await?;
                 }
             }
         }
     }
 
-    fn sealing(&self) -> Option<Sealing> {
-        self.solo.sealer.as_ref().map(|sealer| sealer.sealing)
+    async fn carry_out(&self, order: Order) {
+        match order {
+            Order::LookAgain => {}
+            Order::Run(work) => work.await,
+            Order::Seal(batch, answer) => {
+                let answered = self.seal_many(batch).await.map_err(|halt| match halt {
+                    Halt::Stopped => Fault::new("the chain has stopped"),
+                    Halt::Refused(reject) => Fault::new(reject.to_string()),
+                });
+                // Nobody has to wait for the answer.
+                let _ = answer.send(answered);
+            }
+        }
     }
 
-    async fn wake(&mut self) -> Wake {
+    fn sealing(&self) -> Option<Sealing> {
+        self.solo.controls().map(|controls| controls.sealing)
+    }
+
+    async fn wake(&mut self, until: &mut Due) -> Wake {
         let sealing = self.sealing();
-        let due = match sealing {
-            Some(Sealing::Interval(interval)) => self.chain.clock().sleep(interval),
-            _ => Box::pin(pending()),
+        *until = match (sealing, until.take()) {
+            // Whoever asks for something in between does not put a block off.
+            (Some(Sealing::Interval(interval)), Some(due)) if due.0 == interval => Some(due),
+            (Some(Sealing::Interval(interval)), _) => Some((interval, self.chain.clock().sleep(interval))),
+            _ => None,
+        };
+        let due = match until {
+            Some((_, due)) => Either::Left(due),
+            None => Either::Right(pending()),
         };
         let noticed = pin!(next_notice(&mut self.notices, sealing == Some(Sealing::OnTransaction)));
         match select(self.requests.next(), select(noticed, due)).await {
-            Either::Left((Some(answer), _)) => Wake::Asked(answer),
+            Either::Left((Some(order), _)) => Wake::Asked(order),
             Either::Left((None, _)) => Wake::Stopping,
             Either::Right((Either::Left((wake, _)), _)) => wake,
-            Either::Right((Either::Right(((), _)), _)) => Wake::Due,
+            Either::Right((Either::Right(((), _)), _)) => {
+                *until = None;
+                Wake::Due
+            }
         }
     }
 
@@ -199,18 +246,60 @@ impl<L: Ledger> Run<L> {
 
     /// One block on the head: built, stored, signed, final.
     async fn seal_one(&self) -> Result<BlockId, Halt> {
+        self.seal_many(Batch { count: 1, step_seconds: None }).await
+    }
+
+    /// Blocks on the head, of which the last is signed and makes the others final.
+    async fn seal_many(&self, batch: Batch) -> Result<BlockId, Halt> {
         let Some(sealer) = &self.solo.sealer else {
             return Err(Reject::Fault(Fault::new("this node does not hold the sealing key")).into());
         };
-        let parent: Headers<L> = self.chain.published().head().headers;
-        let mut on = self.solo.attributes(&parent, self.chain.clock().now());
-        on.payee.clone_from(&sealer.payee);
+        let mut last = self.chain.published().head().headers;
+        for number in 0..batch.count {
+            let step = batch.step_seconds.filter(|_| number > 0);
+            let id = self.make_one(sealer, &last, step).await?;
+            if number + 1 < batch.count {
+                self.chain.prefer(id).await??;
+            }
+            let made = self.chain.published().headers(&id);
+            last = made.ok_or_else(|| Reject::Fault(Fault::new("a block that was made is not known")))?;
+        }
+        // Signed only now: a block we could not store must never be final elsewhere.
+        let proof = self.solo.prove(&sealer.key, last.id(), last.height());
+        if batch.count > 0 {
+            self.chain.finalize(last.id(), proof).await??;
+        }
+        Ok(last.id())
+    }
+
+    /// One block on `parent`, built and stored; `step` seconds later than it, if given.
+    async fn make_one(
+        &self,
+        sealer: &Sealer,
+        parent: &Headers<L>,
+        step: Option<u64>,
+    ) -> Result<BlockId, Halt> {
+        let (controls, clock) = (sealer.controls.lock().clone(), self.chain.clock().now());
+        let before = parent.header().time();
+        let time = match step {
+            Some(step) => Timestamp(before.0.saturating_add(step)),
+            None => controls.time.of_child(before, clock),
+        };
+        let mut on = self.solo.attributes(parent, time);
+        on.payee.clone_from(&controls.payee);
+        on.randomness = controls.next_randomness.unwrap_or_default();
+        let made_at = on.time;
         let candidate = self.chain.build(Some(parent.id()), on).await??;
         let id = candidate.block.header().id();
         self.chain.import_built(candidate.block, candidate.executed).await??;
-        // Signed only now: a block we could not store must never be final elsewhere.
-        let proof = self.solo.prove(&sealer.key, id, parent.height().next());
-        self.chain.finalize(id, proof).await??;
+        let mut now = sealer.controls.lock();
+        if step.is_some() || controls.time.next.is_some() {
+            // Time goes on from there.
+            now.time.set_now(clock, made_at);
+        }
+        // What was asked for meanwhile is of the block after this one.
+        now.time.next = now.time.next.filter(|next| controls.time.next != Some(*next));
+        now.next_randomness = now.next_randomness.filter(|next| controls.next_randomness != Some(*next));
         Ok(id)
     }
 }

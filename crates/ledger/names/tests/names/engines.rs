@@ -80,6 +80,57 @@ fn blocks_come_on_an_interval_without_transactions() {
 }
 
 #[test]
+fn what_the_sealer_does_may_be_changed_while_it_runs() {
+    let solo = sealer(Sealing::OnRequest);
+    let chain = running(solo.clone());
+    solo.control(|controls| controls.time.next = Some(Timestamp(NOW.0 + 500))).unwrap();
+    let wait = || {
+        futures_executor::block_on(
+            solo.seal_batch(chainwright_solo::Batch { count: 3, step_seconds: Some(60) }),
+        )
+    };
+    let id = wait().unwrap();
+    let head = chain.published().head().headers;
+    assert_eq!((head.id(), head.height()), (id, Height(3)));
+    assert_eq!(chain.published().finalized().unwrap().id(), id, "the last one makes all final");
+    let times: Vec<_> = head.down().take(3).map(|block| block.header().time().0 - NOW.0).collect();
+    assert_eq!(times, [620, 560, 500]);
+    futures_executor::block_on(solo.seal_now()).unwrap();
+    let after = chain.published().head().headers.header().time();
+    assert_eq!(after.0 - NOW.0, 620, "time goes on from there");
+
+    solo.control(|controls| controls.time.step_seconds = Some(7));
+    futures_executor::block_on(solo.seal_now()).unwrap();
+    assert_eq!(chain.published().head().headers.header().time().0 - NOW.0, 627);
+
+    chain.submit(Arc::new(register("alice", 1, 1))).wait().unwrap().unwrap();
+    solo.control(|controls| controls.sealing = Sealing::OnTransaction);
+    wait_for("a block with what waits", || chain.published().pool().is_empty());
+    solo.control(|controls| controls.sealing = Sealing::Interval(Duration::from_millis(1)));
+    let quiet = height(&chain);
+    wait_for("empty blocks", || height(&chain) > quiet + 2);
+    assert_eq!(follower().control(|_| ()), None);
+}
+
+#[test]
+fn nothing_is_sealed_while_something_is_done_between_blocks() {
+    let solo = sealer(Sealing::OnTransaction);
+    let chain = running(solo.clone());
+    chain.submit(Arc::new(register("alice", 1, 1))).wait().unwrap().unwrap();
+    let (seen, reader) = (chain.clone(), chain.clone());
+    let before = solo.between_blocks(async move { height(&seen) }).wait().unwrap();
+    assert_eq!(before, 1, "what was sent before is in a block");
+    let submitted = solo.between_blocks(async move {
+        reader.submit(Arc::new(register("bob", 1, 1))).await.unwrap().unwrap();
+        thread::sleep(Duration::from_millis(20));
+        height(&reader)
+    });
+    assert_eq!(submitted.wait().unwrap(), before);
+    wait_for("a block with what was sent meanwhile", || chain.published().pool().is_empty());
+    assert!(follower().between_blocks(async {}).wait().is_err());
+}
+
+#[test]
 fn only_the_key_makes_blocks_final() {
     let made = running(sealer(Sealing::Interval(Duration::from_millis(1))));
     wait_for("two final blocks", || made.published().finalized().is_some_and(|last| last.height().0 >= 2));

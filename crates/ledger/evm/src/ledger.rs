@@ -6,6 +6,7 @@ use alloy_consensus::Header;
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{B256, KECCAK256_EMPTY, keccak256};
 use alloy_trie::TrieAccount;
+use parking_lot::Mutex;
 use alloy_trie::root::{state_root_unsorted, storage_root_unsorted};
 use chainwright_chain::{
     Attributes, BlockId, Change, Delta, Executed, Headers, Jobs, Ledger, Prepared, Reject, TableId,
@@ -22,6 +23,7 @@ use crate::state::{
 };
 use crate::trie::StateTrie;
 use crate::types::{EvmBlock, EvmHeader, EvmReceipts, EvmTx};
+use crate::wishes::Wishes;
 
 /// Ethereum's ledger with the rules of one chain.
 pub struct Evm {
@@ -30,6 +32,7 @@ pub struct Evm {
     pool_policy: PoolPolicy,
     senders: SenderCache,
     codes: CodeCache,
+    wishes: Mutex<Wishes>,
 }
 
 impl Evm {
@@ -42,6 +45,7 @@ impl Evm {
             pool_policy: PoolPolicy::default(),
             senders: SenderCache::default(),
             codes: CodeCache::default(),
+            wishes: Mutex::default(),
         }
     }
 
@@ -65,6 +69,23 @@ impl Evm {
     /// Senders that were recovered lately.
     pub fn senders(&self) -> &SenderCache {
         &self.senders
+    }
+
+    /// What blocks built here are to say; nothing in particular, but on development chains.
+    pub fn wishes(&self) -> Wishes {
+        *self.wishes.lock()
+    }
+
+    /// Changes what blocks built here are to say. Only a development chain's rules allow it.
+    pub fn wish(&self, change: impl FnOnce(&mut Wishes)) {
+        if self.config.development {
+            change(&mut self.wishes.lock());
+        }
+    }
+
+    /// The base fee of the block after `head` as it would be built here, in wei; `None` before London.
+    pub fn next_base_fee(&self, head: &EvmHeader) -> Option<u64> {
+        self.wishes().base_fee(&self.config, head)
     }
 
     /// Analysed code.
@@ -148,10 +169,15 @@ impl Ledger for Evm {
         pool: &EvmPool,
     ) -> Result<(EvmBlock, Executed<Self>), Reject> {
         let on = BlockAttributes::from_engine(on)?;
-        let header = rules::child_header(&self.config, &parent.headers, &on);
+        let mut header = rules::child_header(&self.config, &parent.headers, &on);
+        self.wishes().fulfil(&mut header);
         let blob_fee = rules::header_blob_fee(&self.config, &header).unwrap_or(0);
         let mut best = pool.best(header.base_fee_per_gas.unwrap_or(0), blob_fee);
         self.build_on(parent, header, &on.withdrawals, &mut best)
+    }
+
+    fn is_amendable(&self) -> bool {
+        self.config.development
     }
 
     /// As people write them in Ethereum.

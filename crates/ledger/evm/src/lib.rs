@@ -15,5 +15,7 @@ pub mod senders;
 pub mod state;
 pub mod trie;
 pub mod types;
+mod wishes;
 
 pub use ledger::Evm;
+pub use wishes::Wishes;

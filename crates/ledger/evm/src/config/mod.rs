@@ -112,6 +112,9 @@ pub struct ChainConfig {
     pub fees: FeePolicy,
     /// Sizes and amounts.
     pub limits: Limits,
+    /// A chain for developers of contracts: nobody's signature stands for whoever is impersonated, contracts may send, gas
+    /// limit and base fee are what whoever makes a block wants, and the state may be changed by hand.
+    pub development: bool,
 }
 
 impl ChainConfig {
@@ -131,6 +134,7 @@ impl ChainConfig {
             deposit_contract: Some(DEPOSIT_CONTRACT),
             fees: FeePolicy::default(),
             limits: Limits::default(),
+            development: false,
         }
     }
 

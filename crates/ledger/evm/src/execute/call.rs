@@ -18,6 +18,7 @@ use super::block::{Executor, environment};
 use super::error::TransactionError;
 use super::machine::{MachineContext, Outcome};
 use crate::config::ChainConfig;
+use crate::rules::assume_impersonated;
 use crate::state::{AccountRow, Overlay};
 use crate::types::{EvmBlock, EvmTx};
 
@@ -126,6 +127,7 @@ pub fn replay<'c>(
 ) -> Result<Executor<'c, NoOpInspector>, Reject> {
     let mut executor = Executor::new(config, &block.header, overlay)?;
     executor.begin()?;
+    assume_impersonated(config, &block.transactions);
     for tx in block.transactions.iter().take(count) {
         let sender = tx.sender().map_err(|_| Reject::invalid("execution-transaction"))?;
         executor

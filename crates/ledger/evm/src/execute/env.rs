@@ -14,6 +14,8 @@ pub fn machine_rules(config: &ChainConfig, fork: Fork) -> CfgEnv {
     let mut cfg = CfgEnv::new_with_spec(fork.spec_id()).with_chain_id(config.chain_id);
     cfg.limit_contract_code_size = config.limits.code_size_max;
     cfg.tx_gas_limit_cap = config.limits.transaction_gas_max;
+    // Contracts may be impersonated, too.
+    cfg.disable_eip3607 = config.development;
     if let Some(blobs) = config.blob_params(fork) {
         cfg.max_blobs_per_tx = Some(blobs.max_blobs_per_tx);
         cfg.blob_base_fee_update_fraction = Some(update_fraction(blobs.update_fraction));

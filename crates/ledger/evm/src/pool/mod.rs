@@ -48,7 +48,8 @@ pub use content::{ByAccount, Content, Status};
 pub use policy::PoolPolicy;
 pub use words::geth_words;
 
-use crate::types::EvmTx;
+use crate::ledger::Evm;
+use crate::types::{EvmHeader, EvmTx};
 use account::{Account, AccountState};
 use order::{Bid, Cheapest, Heads};
 use sidecar::Limbo;
@@ -196,6 +197,21 @@ impl EvmPool {
     pub fn drop_transaction(&mut self, hash: &B256) -> bool {
         let Some((sender, nonce)) = self.by_hash.get(hash).copied() else { return false };
         self.remove_at(&sender, nonce).is_some()
+    }
+
+    /// Drops all of one account's (`anvil_removePoolTransactions`).
+    pub fn drop_account(&mut self, address: &Address) {
+        let hashes: Vec<B256> = self.accounts.get(address).into_iter().flat_map(Account::entries).map(|entry| entry.tx.hash()).collect();
+        for hash in hashes {
+            self.drop_transaction(&hash);
+        }
+    }
+
+    /// Looks anew at what the next block will ask for, before the next transaction comes: somebody wished for something else.
+    pub fn look_again(&mut self, ledger: &Evm, head: &EvmHeader) {
+        let terms = Terms::after(ledger, head);
+        self.heads.set_base_fee(terms.base_fee);
+        self.terms = Some(terms);
     }
 
     /// Drops everything (`anvil_dropAllTransactions`).

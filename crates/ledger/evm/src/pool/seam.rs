@@ -13,6 +13,7 @@ use super::admit::{Accounts, Judge};
 use super::follow::Change;
 use super::terms::Terms;
 use crate::ledger::Evm;
+use crate::rules::assume_impersonated;
 use crate::state::{ACCOUNTS, AccountRow, account_key};
 use crate::types::EvmTx;
 
@@ -36,8 +37,9 @@ impl Pool<Evm> for EvmPool {
         at: &PoolContext<'_, Evm>,
     ) -> Result<Admission, Refusal> {
         self.policy = *ledger.pool_policy();
+        assume_impersonated(ledger.config(), [&*tx]);
         let terms = self.terms.take().unwrap_or_else(|| {
-            let terms = Terms::at(ledger.config(), at.head.headers.header().header());
+            let terms = Terms::after(ledger, at.head.headers.header());
             self.heads.set_base_fee(terms.base_fee);
             terms
         });
@@ -64,7 +66,7 @@ impl Pool<Evm> for EvmPool {
             return Ok(());
         }
         self.policy = *ledger.pool_policy();
-        let terms = Terms::at(ledger.config(), change.head.headers.header().header());
+        let terms = Terms::after(ledger, change.head.headers.header());
         let left = change.disconnected.iter().rev().flat_map(|block| &block.block.transactions);
         let joined = change.connected.iter().flat_map(|block| {
             let height = block.block.header.number;

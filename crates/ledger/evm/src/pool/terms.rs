@@ -5,6 +5,8 @@ use alloy_eips::eip7825::MAX_TX_GAS_LIMIT_OSAKA;
 use revm::context_interface::cfg::GasParams;
 
 use crate::config::{ChainConfig, Fork};
+use crate::ledger::Evm;
+use crate::types::EvmHeader;
 
 /// Init code of twice EIP-170's limit (EIP-3860).
 const INIT_CODE_MAX: usize = 2 * 24_576;
@@ -28,6 +30,13 @@ pub(super) struct Terms {
 }
 
 impl Terms {
+    /// What the head asks of transactions, and whoever makes blocks here.
+    pub(super) fn after(ledger: &Evm, head: &EvmHeader) -> Self {
+        let terms = Self::at(ledger.config(), head);
+        let base_fee = ledger.next_base_fee(head).map_or(0, u128::from);
+        Self { base_fee, gas_limit: ledger.wishes().gas_limit.unwrap_or(terms.gas_limit), ..terms }
+    }
+
     pub(super) fn at(config: &ChainConfig, head: &Header) -> Self {
         let fork = config.fork(head);
         let limits = &config.limits;

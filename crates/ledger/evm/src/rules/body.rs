@@ -44,6 +44,7 @@ pub fn prepare(config: &ChainConfig, senders: &SenderCache, block: &EvmBlock) ->
             .map_err(|(code, detail)| invalid(code, format!("tx {position} [{}]: {detail}", tx.hash())))?;
     }
     check_blobs(config, fork, block)?;
+    recover::assume_impersonated(config, &block.transactions);
     let senders = recover::recover_all(senders, &block.transactions).map_err(|position| {
         invalid("body-signature", format!("tx {position}: invalid transaction v, r, s values"))
     })?;

@@ -30,6 +30,7 @@ pub use child::{BlockAttributes, child_header};
 pub use difficulty::difficulty;
 pub use header::{base_fee, check_header};
 pub use ommers::name_ommers;
+pub use recover::assume_impersonated;
 
 use chainwright_chain::{Reason, Reject};
 

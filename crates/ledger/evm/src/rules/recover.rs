@@ -2,11 +2,25 @@
 
 use alloy_primitives::Address;
 
+use crate::config::ChainConfig;
 use crate::senders::SenderCache;
 use crate::types::EvmTx;
 
 /// From this many unknown senders on, recovering on several threads is worth starting them (40 µs each).
 const PARALLEL_FROM: usize = 32;
+
+/// On a development chain, takes impersonated accounts for the senders of transactions that nobody signed. Whoever asks a
+/// transaction for its sender that came from outside or from the disk does this first.
+pub fn assume_impersonated<'a>(config: &ChainConfig, transactions: impl IntoIterator<Item = &'a EvmTx>) {
+    if !config.development {
+        return;
+    }
+    for tx in transactions {
+        if let Some(sender) = tx.impersonated() {
+            tx.assume_sender(sender);
+        }
+    }
+}
 
 /// The senders of a block's transactions in their order: known, remembered, or recovered on several threads if there are
 /// many. What is recovered here is not remembered: a block's transactions rarely come again.

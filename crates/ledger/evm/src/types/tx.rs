@@ -36,6 +36,9 @@ const HALF_ORDER: U256 = U256::from_be_slice(&[
     0x57, 0x6e, 0x73, 0x57, 0xa4, 0x50, 0x1d, 0xdf, 0xe9, 0x2f, 0x46, 0x68, 0x1b, 0x20, 0xa0,
 ]);
 
+/// How `r` begins in a transaction that nobody signed. The account it is of follows; `s` is 1.
+const IMPERSONATED: [u8; 12] = *b"impersonated";
+
 /// The RLP encoding with zeros for a signature, which no envelope has: a signed one's `v` is 27 or more.
 fn unsigned_legacy(tx: &TxLegacy) -> Vec<u8> {
     const ZERO: u8 = 0x80;
@@ -159,6 +162,24 @@ impl EvmTx {
     /// Takes a sender that was recovered from these very bytes before, or that a development chain impersonates.
     pub fn assume_sender(&self, sender: Address) {
         let _ = self.shared.sender.set(sender);
+    }
+
+    /// What stands in a transaction of an account whose key nobody here has. Development chains alone take it for one
+    /// ([`ChainConfig::development`](crate::config::ChainConfig::development)); anywhere else it is the signature of
+    /// whatever key fits it, which nobody holds.
+    pub fn impersonating(sender: Address) -> Signature {
+        let mut r = [0; 32];
+        r[..12].copy_from_slice(&IMPERSONATED);
+        r[12..].copy_from_slice(sender.as_slice());
+        Signature::new(U256::from_be_bytes(r), U256::ONE, false)
+    }
+
+    /// Whose transaction it is where impersonation is allowed, if its signature is an impersonation.
+    pub fn impersonated(&self) -> Option<Address> {
+        let signature = self.envelope().signature();
+        let r = signature.r().to_be_bytes::<32>();
+        let sender = r.strip_prefix(&IMPERSONATED)?;
+        (signature.s() == U256::ONE && !signature.v()).then(|| Address::from_slice(sender))
     }
 
     /// Whether the signature is of the lower half (EIP-2).

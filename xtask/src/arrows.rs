@@ -59,11 +59,12 @@ const TABLE: &[Row] = &[
     Row { name: "rpc", normal: &["chain"], dev: &[] },
     // Blocks and transactions of the utxo ledger in Bitcoin's words; its tests serve a real chain on a simulated disk.
     Row { name: "rpc-bitcoin", normal: &["chain", "rpc", "utxo"], dev: &["pow", "store"] },
-    // Blocks and states of the evm ledger in Ethereum's words; its tests answer for a real chain on a simulated disk.
+    // Blocks and states of the evm ledger in Ethereum's words; methods of development chains steer their sealer; its tests answer
+    // for a real chain on a simulated disk.
     Row {
         name: "rpc-ethereum",
-        normal: &["chain", "indexes", "rpc", "evm"],
-        dev: &["external", "solo", "store"],
+        normal: &["chain", "indexes", "rpc", "evm", "solo"],
+        dev: &["external", "store"],
     },
     // The shell serves what the node runs; the node implements its view of peers, time and stopping.
     Row { name: "node", normal: &["chain", "store", "network", "rpc"], dev: PLUG_INS },

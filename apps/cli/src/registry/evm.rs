@@ -10,6 +10,7 @@ use chainwright_external::External;
 use chainwright_pow::{TargetRule, compact_of, expand};
 use chainwright_rpc::{Dialect, GenericDialect};
 use chainwright_rpc_ethereum::EthereumDialect;
+use chainwright_solo::Solo;
 
 use super::assembly::{Framing, assuming, boxed_pow, identity, pow_engine, solo_engine, wire};
 use super::{Assembly, Assume, Cell, Overrides};
@@ -41,6 +42,7 @@ fn payee(overrides: &Overrides) -> CliResult<Vec<u8>> {
 
 /// Several nodes, Keccak over the header without its seal.
 pub(super) fn with_pow(file: &ChainFile, overrides: &Overrides) -> CliResult<Box<dyn Cell>> {
+    section(file)?.refuse_development()?;
     let genesis = section(file)?.genesis(file.folder.as_deref(), true)?;
     let first = FirstBlock { time: genesis.header.timestamp, target: target_of(genesis.header.difficulty) };
     let mut pow = pow_engine(file, first, overrides, payee(overrides)?)?;
@@ -50,7 +52,7 @@ pub(super) fn with_pow(file: &ChainFile, overrides: &Overrides) -> CliResult<Box
         rule.limit = expand(EvmHeader::expressible(compact_of(rule.limit))).value;
     }
     let (minimum, assumes) = (pow.minimum_weight, pow.assumed_valid.is_some());
-    let mut assembly = assemble(file, overrides, ledger(file, genesis)?, boxed_pow(pow));
+    let mut assembly = assemble(file, overrides, ledger(file, genesis)?, (boxed_pow(pow), None));
     assembly.parameters.minimum_weight = minimum;
     assembly.wants_headers_first = assumes && overrides.assume != Assume::Everything;
     Ok(Box::new(assembly))
@@ -66,23 +68,26 @@ pub(super) fn with_solo(file: &ChainFile, overrides: &Overrides) -> CliResult<Bo
     let mut genesis = section(file)?.genesis(file.folder.as_deref(), false)?;
     genesis.config.beacon = BeaconRule::Nobody;
     let step = time_step_seconds(&genesis);
+    let genesis = section(file)?.for_developers(genesis, file.dev.is_some())?;
     let ledger = ledger(file, genesis)?;
     let mut solo = solo_engine(file, &ledger, overrides, payee(overrides)?)?;
     solo.time_step_seconds = step;
-    Ok(Box::new(assemble(file, overrides, ledger, Arc::new(solo))))
+    let solo = Arc::new(solo);
+    Ok(Box::new(assemble(file, overrides, ledger, (solo.clone(), Some(solo)))))
 }
 
 /// Blocks from files and callers.
 pub(super) fn with_external(file: &ChainFile, overrides: &Overrides) -> CliResult<Box<dyn Cell>> {
     let genesis = section(file)?.genesis(file.folder.as_deref(), false)?;
-    Ok(Box::new(assemble(file, overrides, ledger(file, genesis)?, Arc::new(External))))
+    section(file)?.refuse_development()?;
+    Ok(Box::new(assemble(file, overrides, ledger(file, genesis)?, (Arc::new(External), None))))
 }
 
 fn assemble(
     file: &ChainFile,
     overrides: &Overrides,
     ledger: Evm,
-    consensus: Arc<dyn Consensus<Evm>>,
+    (consensus, sealer): (Arc<dyn Consensus<Evm>>, Option<Arc<Solo>>),
 ) -> Assembly<Evm> {
     let consensus = assuming(consensus, overrides);
     let identity = identity(file, overrides, &ledger, &*consensus);
@@ -95,10 +100,11 @@ fn assemble(
         identity,
         parameters,
         dialects: Box::new(move |chain, host| {
-            vec![
-                GenericDialect::new(chain.clone()) as Arc<dyn Dialect>,
-                EthereumDialect::with_past(chain.clone(), Arc::clone(host), past, calls),
-            ]
+            let mut ethereum = EthereumDialect::with_past(chain.clone(), Arc::clone(host), past, calls);
+            if let Some(sealer) = &sealer {
+                ethereum = ethereum.sealed_by(Arc::clone(sealer));
+            }
+            vec![GenericDialect::new(chain.clone()) as Arc<dyn Dialect>, ethereum]
         }),
         wants_headers_first: false,
         framing: Framing::Rlp,

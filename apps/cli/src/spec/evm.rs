@@ -33,6 +33,10 @@ pub(crate) struct EvmSection {
     time: TimeName,
     /// Largest contract code in bytes [default: EIP-170's].
     code_size_max: Option<usize>,
+    /// A chain for developers of contracts: accounts may be impersonated, state and time changed by hand, blocks undone. Takes
+    /// one key that seals, and [dev].
+    #[serde(default)]
+    development: bool,
     /// Most gas of one transaction [default: EIP-7825's since Osaka].
     transaction_gas_max: Option<u64>,
     #[serde(default)]
@@ -119,6 +123,33 @@ impl EvmSection {
             genesis.header.base_fee_per_gas = None;
         }
         genesis.complete_header();
+        Ok(genesis)
+    }
+
+    /// Refuses what only a chain that one key seals may be.
+    ///
+    /// # Errors
+    /// When the file says that the chain is for developers.
+    pub(crate) fn refuse_development(&self) -> CliResult<()> {
+        if !self.development {
+            return Ok(());
+        }
+        Err(CliError::usage("evm.development: only blocks that one key seals can be undone by hand")
+            .hint("development chains have `consensus = \"solo\"`"))
+    }
+
+    /// The same beginning of a chain that one key seals, for developers if the file says so.
+    ///
+    /// # Errors
+    /// When it says so without a [dev] section.
+    pub(crate) fn for_developers(&self, mut genesis: Genesis, has_dev: bool) -> CliResult<Genesis> {
+        if self.development && !has_dev {
+            return Err(CliError::usage(
+                "evm.development: a chain that others rely on cannot be changed by hand",
+            )
+            .hint("remove the key, or add a [dev] section if the chain is for one machine"));
+        }
+        genesis.config.development = self.development;
         Ok(genesis)
     }
 

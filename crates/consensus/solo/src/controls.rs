@@ -55,6 +55,13 @@ impl BlockTime {
 pub struct Batch {
     /// How many.
     pub count: u64,
-    /// How many seconds each says more than the one before; the first says what any other block would.
+    /// What time the first says; what any other block would, unless given.
+    pub first: Option<Timestamp>,
+    /// How many seconds each further one says more than the one before.
     pub step_seconds: Option<u64>,
+}
+
+impl Batch {
+    /// One block like any other.
+    pub const ONE: Self = Self { count: 1, first: None, step_seconds: None };
 }

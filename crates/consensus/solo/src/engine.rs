@@ -58,7 +58,7 @@ impl Solo {
 
     /// Asks for a block now, whatever else makes blocks; empty if nothing waits. The future gives its id once it is final.
     pub fn seal_now(&self) -> SealNow {
-        self.seal_batch(Batch { count: 1, step_seconds: None })
+        self.seal_batch(Batch::ONE)
     }
 
     /// Asks for several blocks in a row. The future gives the id of the last once it is final.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chainwright_chain::{
     Block, BlockId, BoxFuture, ChainHandle, Consensus, Fault, Header, Headers, Ledger, Notice, Pool, Reject,
-    Timestamp,
+    Reply, Timestamp,
 };
 use futures_channel::{mpsc, oneshot};
 use futures_util::future::{Either, pending, select};
@@ -43,14 +43,27 @@ pub(crate) struct Sealer {
 type Answer = oneshot::Sender<Result<BlockId, Fault>>;
 
 /// A block that was asked for.
-pub struct SealNow(oneshot::Receiver<Result<BlockId, Fault>>);
+pub struct SealNow(Reply<Result<BlockId, Fault>>);
+
+impl SealNow {
+    /// Blocks the thread until the block is final. Never call it where the engine runs.
+    ///
+    /// # Errors
+    /// A [`Fault`] when no block could be made.
+    pub fn wait(self) -> Result<BlockId, Fault> {
+        self.0.wait().unwrap_or_else(|_| Err(stopped()))
+    }
+}
+
+fn stopped() -> Fault {
+    Fault::new("the sealer has stopped")
+}
 
 impl Future for SealNow {
     type Output = Result<BlockId, Fault>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let stopped = |_| Err(Fault::new("the sealer has stopped"));
-        Pin::new(&mut self.0).poll(context).map(|answer| answer.unwrap_or_else(stopped))
+        Pin::new(&mut self.0).poll(context).map(|answer| answer.unwrap_or_else(|_| Err(stopped())))
     }
 }
 
@@ -89,13 +102,13 @@ impl Requests {
     }
 
     pub(crate) fn seal(&self, can_seal: bool, batch: Batch) -> SealNow {
-        let (answer, receiver) = oneshot::channel();
+        let (answer, reply) = Reply::new();
         if can_seal {
             self.send(Order::Seal(batch, answer));
         } else {
             let _ = answer.send(Err(Fault::new("this node does not hold the sealing key")));
         }
-        SealNow(receiver)
+        SealNow(reply)
     }
 }
 
@@ -246,7 +259,7 @@ impl<L: Ledger> Run<L> {
 
     /// One block on the head: built, stored, signed, final.
     async fn seal_one(&self) -> Result<BlockId, Halt> {
-        self.seal_many(Batch { count: 1, step_seconds: None }).await
+        self.seal_many(Batch::ONE).await
     }
 
     /// Blocks on the head, of which the last is signed and makes the others final.
@@ -256,8 +269,9 @@ impl<L: Ledger> Run<L> {
         };
         let mut last = self.chain.published().head().headers;
         for number in 0..batch.count {
-            let step = batch.step_seconds.filter(|_| number > 0);
-            let id = self.make_one(sealer, &last, step).await?;
+            let later = |step: u64| Timestamp(last.header().time().0.saturating_add(step));
+            let time = if number == 0 { batch.first } else { batch.step_seconds.map(later) };
+            let id = self.make_one(sealer, &last, time).await?;
             if number + 1 < batch.count {
                 self.chain.prefer(id).await??;
             }
@@ -272,19 +286,16 @@ impl<L: Ledger> Run<L> {
         Ok(last.id())
     }
 
-    /// One block on `parent`, built and stored; `step` seconds later than it, if given.
+    /// One block on `parent`, built and stored; with this time, if given.
     async fn make_one(
         &self,
         sealer: &Sealer,
         parent: &Headers<L>,
-        step: Option<u64>,
+        time: Option<Timestamp>,
     ) -> Result<BlockId, Halt> {
         let (controls, clock) = (sealer.controls.lock().clone(), self.chain.clock().now());
-        let before = parent.header().time();
-        let time = match step {
-            Some(step) => Timestamp(before.0.saturating_add(step)),
-            None => controls.time.of_child(before, clock),
-        };
+        let is_set = time.is_some() || controls.time.next.is_some();
+        let time = time.unwrap_or_else(|| controls.time.of_child(parent.header().time(), clock));
         let mut on = self.solo.attributes(parent, time);
         on.payee.clone_from(&controls.payee);
         on.randomness = controls.next_randomness.unwrap_or_default();
@@ -293,7 +304,7 @@ impl<L: Ledger> Run<L> {
         let id = candidate.block.header().id();
         self.chain.import_built(candidate.block, candidate.executed).await??;
         let mut now = sealer.controls.lock();
-        if step.is_some() || controls.time.next.is_some() {
+        if is_set {
             // Time goes on from there.
             now.time.set_now(clock, made_at);
         }

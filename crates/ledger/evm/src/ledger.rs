@@ -6,12 +6,12 @@ use alloy_consensus::Header;
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{B256, KECCAK256_EMPTY, keccak256};
 use alloy_trie::TrieAccount;
-use parking_lot::Mutex;
 use alloy_trie::root::{state_root_unsorted, storage_root_unsorted};
 use chainwright_chain::{
     Attributes, BlockId, Change, Delta, Executed, Headers, Jobs, Ledger, Prepared, Reject, TableId,
     TableSpec, View,
 };
+use parking_lot::Mutex;
 
 use crate::config::{ChainConfig, Genesis, GenesisAccount};
 use crate::execute::{Candidates, build_block, execute_block};

@@ -1,15 +1,17 @@
 //! The dialect: all methods over one chain.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::AtomicUsize;
 
-use chainwright_chain::ChainHandle;
+use chainwright_chain::{ChainHandle, Ledger as _};
 use chainwright_evm::Evm;
 use chainwright_evm::trie::ProofTrie;
 use chainwright_rpc::{Answer, Call, Dialect, Follower, Host, Method, Parameter, Session, Style};
+use chainwright_solo::Solo;
 use parking_lot::Mutex;
 
 use crate::chain::Reader;
+use crate::development::Development;
 use crate::filters::Filters;
 use crate::limits::CallLimits;
 use crate::methods;
@@ -34,6 +36,8 @@ pub(crate) struct Context {
     pub(crate) signing: Mutex<()>,
     /// How many calls wait for a receipt.
     pub(crate) waiting_sends: AtomicUsize,
+    /// What whoever runs a development chain may do to it by hand.
+    pub(crate) development: OnceLock<Development>,
 }
 
 /// One method: what it is called, what it takes, and the function that answers.
@@ -69,6 +73,19 @@ impl EthereumDialect {
         Self::over(Reader::new(chain, library), host, limits)
     }
 
+    /// The same on a chain that this node may seal. On a development chain it has the methods of development nodes, too: time,
+    /// blocks, state and accounts as the caller wants them.
+    #[must_use]
+    pub fn sealed_by(self: Arc<Self>, sealer: Arc<Solo>) -> Arc<Self> {
+        let published = self.0.chain.published();
+        if published.ledger().config().development {
+            let genesis = published.ledger().genesis().0.header.hash();
+            // Whoever asked first decides.
+            let _ = self.0.development.set(Development::new(sealer, genesis));
+        }
+        self
+    }
+
     fn over(chain: Reader, host: Arc<dyn Host>, limits: CallLimits) -> Arc<Self> {
         Arc::new(Self(Arc::new(Context {
             chain,
@@ -80,6 +97,7 @@ impl EthereumDialect {
             filters: Filters::default(),
             signing: Mutex::default(),
             waiting_sends: AtomicUsize::default(),
+            development: OnceLock::new(),
         })))
     }
 }
@@ -108,7 +126,8 @@ impl Dialect for EthereumDialect {
                 handler: Arc::new(move |call: &Call| (entry.answer)(&context, call)),
             }
         };
-        methods::ALL.iter().flat_map(|group| group.iter()).map(method).collect()
+        let further = if self.0.development.get().is_some() { methods::DEVELOPMENT } else { &[] };
+        methods::ALL.iter().chain(further).flat_map(|group| group.iter()).map(method).collect()
     }
 
     fn follower(self: Arc<Self>) -> Option<Follower> {

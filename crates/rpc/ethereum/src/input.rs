@@ -12,7 +12,7 @@ pub(crate) fn invalid(at: usize, what: impl core::fmt::Display) -> RpcError {
     RpcError::invalid_params(format!("invalid argument {at}: {what}"))
 }
 
-fn missing(at: usize) -> RpcError {
+pub(crate) fn missing(at: usize) -> RpcError {
     RpcError::invalid_params(format!("missing value for required argument {at}"))
 }
 

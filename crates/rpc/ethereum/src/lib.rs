@@ -14,6 +14,7 @@
 
 mod call;
 mod chain;
+mod development;
 mod dialect;
 mod filters;
 mod input;

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use alloy_primitives::B256;
 use chainwright_chain::{Fault, Headers, Height, Published};
 use chainwright_evm::Evm;
+use chainwright_evm::rules::assume_impersonated;
 use chainwright_evm::types::{EvmBlock, EvmTx};
 use parking_lot::Mutex;
 
@@ -85,5 +86,7 @@ impl Inner {
 /// The body of a block of the chain.
 pub(crate) fn read(published: &Published<Evm>, block: &Headers<Evm>) -> Result<EvmBlock, Fault> {
     let missing = || Fault::new(format!("the body of block {} is not stored", block.header().hash()));
-    published.read_block(&block.id())?.ok_or_else(missing)
+    let found = published.read_block(&block.id())?.ok_or_else(missing)?;
+    assume_impersonated(published.ledger().config(), &found.transactions);
+    Ok(found)
 }

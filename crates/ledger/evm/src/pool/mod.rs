@@ -201,7 +201,13 @@ impl EvmPool {
 
     /// Drops all of one account's (`anvil_removePoolTransactions`).
     pub fn drop_account(&mut self, address: &Address) {
-        let hashes: Vec<B256> = self.accounts.get(address).into_iter().flat_map(Account::entries).map(|entry| entry.tx.hash()).collect();
+        let hashes: Vec<B256> = self
+            .accounts
+            .get(address)
+            .into_iter()
+            .flat_map(Account::entries)
+            .map(|entry| entry.tx.hash())
+            .collect();
         for hash in hashes {
             self.drop_transaction(&hash);
         }

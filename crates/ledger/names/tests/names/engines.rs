@@ -85,9 +85,11 @@ fn what_the_sealer_does_may_be_changed_while_it_runs() {
     let chain = running(solo.clone());
     solo.control(|controls| controls.time.next = Some(Timestamp(NOW.0 + 500))).unwrap();
     let wait = || {
-        futures_executor::block_on(
-            solo.seal_batch(chainwright_solo::Batch { count: 3, step_seconds: Some(60) }),
-        )
+        futures_executor::block_on(solo.seal_batch(chainwright_solo::Batch {
+            count: 3,
+            first: None,
+            step_seconds: Some(60),
+        }))
     };
     let id = wait().unwrap();
     let head = chain.published().head().headers;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use alloy_consensus::crypto::secp256k1::sign_message;
-use alloy_consensus::{EthereumTypedTransaction, Header, SignableTransaction as _, TxEnvelope};
+use alloy_consensus::{SignableTransaction as _, TxEnvelope, TypedTransaction};
 use alloy_primitives::{Address, B256, TxKind, address, b256};
 use alloy_rpc_types_eth::TransactionRequest;
 use chainwright_evm::rules;
-use chainwright_evm::types::EvmTx;
+use chainwright_evm::types::{EvmHeader, EvmTx};
 use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError};
 use serde_json::json;
 
@@ -16,6 +16,7 @@ use super::gas::suggested_tip;
 use super::pool::submit;
 use crate::call::environment;
 use crate::chain::{fault, server_error};
+use crate::development::Development;
 use crate::dialect::{Context, Entry};
 use crate::input;
 
@@ -76,7 +77,14 @@ pub(crate) const METHODS: &[Entry] = &[
         parameters: &[],
         description: "Accounts this node signs for.",
         answer: |context, _| {
-            Ok(json!(unlocked(context).iter().map(|(address, _)| address).collect::<Vec<_>>()))
+            let mut accounts: Vec<_> = unlocked(context).iter().map(|(address, _)| *address).collect();
+            let others = context.development.get().into_iter().flat_map(Development::impersonated);
+            for other in others.collect::<Vec<_>>() {
+                if !accounts.contains(&other) {
+                    accounts.push(other);
+                }
+            }
+            Ok(json!(accounts))
         },
     },
     Entry {
@@ -101,20 +109,31 @@ pub(super) fn key_of(context: &Context, address: &Address) -> Result<B256, RpcEr
 fn send(context: &Context, call: &Call) -> Answer {
     let mut request: TransactionRequest = input::required(call, 0)?;
     let from = request.from.unwrap_or_default();
-    let key = key_of(context, &from)?;
+    let key = match key_of(context, &from) {
+        Ok(key) => Some(key),
+        Err(_) if context.development.get().is_some_and(|it| it.impersonates(&from)) => None,
+        Err(error) => return Err(error),
+    };
     // Two calls at once must not choose the same nonce.
     let _signing = context.signing.lock();
     fill(context, &mut request)?;
-    send_signed(context, from, sign(key, request)?)
+    let envelope = match key {
+        Some(key) => sign(key, request)?,
+        None => typed(request)?.into_envelope(EvmTx::impersonating(from)),
+    };
+    send_signed(context, from, envelope)
 }
 
 /// Signs a request that is complete.
 pub(super) fn sign(key: B256, request: TransactionRequest) -> Result<TxEnvelope, RpcError> {
-    let typed = request.build_typed_tx().map_err(|_| server_error("transaction is not complete"))?;
-    let typed: EthereumTypedTransaction<_> = typed;
+    let typed = typed(request)?;
     let signature =
         sign_message(key, typed.signature_hash()).map_err(|error| server_error(error.to_string()))?;
     Ok(typed.into_envelope(signature))
+}
+
+fn typed(request: TransactionRequest) -> Result<TypedTransaction, RpcError> {
+    request.build_typed_tx().map_err(|_| server_error("transaction is not complete"))
 }
 
 /// Hands a transaction to the pool whose sender is known.
@@ -158,7 +177,7 @@ pub(super) fn fill(context: &Context, request: &mut TransactionRequest) -> Resul
 }
 
 /// As geth's `setFeeDefaults`.
-fn fill_fees(context: &Context, request: &mut TransactionRequest, head: &Header) -> Result<(), RpcError> {
+fn fill_fees(context: &Context, request: &mut TransactionRequest, head: &EvmHeader) -> Result<(), RpcError> {
     let config = context.chain.ledger().config();
     if request.blob_versioned_hashes.is_some() && request.max_fee_per_blob_gas.is_none() {
         let fee = rules::header_blob_fee(config, head).unwrap_or_default();
@@ -167,7 +186,7 @@ fn fill_fees(context: &Context, request: &mut TransactionRequest, head: &Header)
     if request.gas_price.is_some() {
         return Ok(());
     }
-    let Some(base_fee) = rules::base_fee(config, head) else {
+    let Some(base_fee) = context.chain.ledger().next_base_fee(head) else {
         request.gas_price = Some(suggested_tip(context)?);
         return Ok(());
     };

@@ -5,6 +5,7 @@ mod again;
 mod blocks;
 mod call;
 mod config;
+mod dev;
 mod filters;
 mod flat;
 mod gas;
@@ -47,6 +48,9 @@ pub(crate) const ALL: &[&[Entry]] = &[
     testing::METHODS,
     trace::METHODS,
 ];
+
+/// Groups that development chains have beside.
+pub(crate) const DEVELOPMENT: &[&[Entry]] = dev::ALL;
 
 /// A block by number, tag, hash or object.
 const BLOCK: Parameter = Parameter::required("block", Kind::Any, "A number, a tag, or a hash");

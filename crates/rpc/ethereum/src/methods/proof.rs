@@ -62,7 +62,8 @@ fn with_trie<T>(
     block: &Headers<Evm>,
     ask: impl Fn(&mut ProofTrie<Evm>, &dyn Bodies) -> Result<T, ProofError>,
 ) -> Result<T, RpcError> {
-    let (chain, head) = (&context.chain, context.chain.published().head());
+    // What was changed by hand above the head no header commits to.
+    let (chain, head) = (&context.chain, context.chain.published().sealed_head());
     let reach = chain.library.undo_max();
     let is_near = !head.headers.contains(block) || head.headers.height().above(block.height()) <= reach;
     let mut trie = if is_near { context.proofs.lock() } else { context.old_proofs.lock() };

@@ -27,6 +27,8 @@ pub(super) struct Terms {
     pub(super) transaction_gas_max: Option<u64>,
     /// EIP-3860.
     pub(super) init_code_max: Option<usize>,
+    /// Contracts may send, and as much as anybody.
+    pub(super) development: bool,
 }
 
 impl Terms {
@@ -43,6 +45,7 @@ impl Terms {
         let init_code_max = limits.code_size_max.map_or(INIT_CODE_MAX, |size| size.saturating_mul(2));
         Self {
             chain_id: config.chain_id,
+            development: config.development,
             height: head.number,
             fork,
             gas: GasParams::new_spec(fork.spec_id()),

@@ -20,7 +20,7 @@ use crate::development::Development;
 use crate::dialect::{Context, Entry};
 use crate::input;
 
-pub(super) const TRANSACTION: Parameter =
+pub(in crate::methods) const TRANSACTION: Parameter =
     Parameter::required("transaction", Kind::Object("{…}"), "From, to, value, input, …");
 
 /// The chain id of development chains, by the custom of Hardhat and anvil.
@@ -122,6 +122,15 @@ fn send(context: &Context, call: &Call) -> Answer {
         None => typed(request)?.into_envelope(EvmTx::impersonating(from)),
     };
     send_signed(context, from, envelope)
+}
+
+/// As anybody, without a signature; for development chains.
+pub(in crate::methods) fn send_unsigned(context: &Context, call: &Call) -> Answer {
+    let mut request: TransactionRequest = input::required(call, 0)?;
+    let from = request.from.unwrap_or_default();
+    let _signing = context.signing.lock();
+    fill(context, &mut request)?;
+    send_signed(context, from, typed(request)?.into_envelope(EvmTx::impersonating(from)))
 }
 
 /// Signs a request that is complete.

@@ -127,7 +127,8 @@ fn the_next_block_says_what_was_wished_for() {
     node.ask("evm_setBlockGasLimit", json!([500_000_000]));
     let large = json!({ "from": ALICE, "to": BOB, "gas": format!("{:#x}", 16_000_000) });
     node.pay(large);
-    assert_eq!(node.restart().block(), node.block());
+    let block = node.block();
+    assert_eq!(node.restart().block(), block);
 }
 
 #[test]

@@ -124,6 +124,7 @@ fn anybody_can_be_impersonated_a_contract_too() {
     node.ask("anvil_impersonateAccount", json!([CONTRACT]));
     node.ask("anvil_stopImpersonatingAccount", json!([CONTRACT]));
     assert_eq!(node.refusal("eth_sendTransaction", json!([payment])), "unknown account");
+    node.ask("eth_sendUnsignedTransaction", json!([payment]));
     node.ask("anvil_autoImpersonateAccount", json!([true]));
     node.pay(payment);
 }

@@ -11,6 +11,7 @@ use crate::development::{amend, of};
 use crate::dialect::{Context, Entry};
 use crate::input;
 use crate::methods::ADDRESS;
+use crate::methods::accounts::{TRANSACTION, send_unsigned};
 
 const AMOUNT: Parameter = Parameter::required("amount", Kind::Any, "Wei");
 const CODE: Parameter = Parameter::required("code", Kind::Any, "The bytes contracts run as");
@@ -30,6 +31,7 @@ pub(crate) const METHODS: &[Entry] = &[
     method("evm_setAccountNonce", &[ADDRESS, NONCE], "Sets an account's nonce.", set_nonce),
     method("anvil_setStorageAt", &[ADDRESS, SLOT, VALUE], "Sets a storage slot.", set_storage),
     method("hardhat_setStorageAt", &[ADDRESS, SLOT, VALUE], "Sets a storage slot.", set_storage),
+    method("eth_sendUnsignedTransaction", &[TRANSACTION], "Sends as anybody.", send_unsigned),
     method("anvil_impersonateAccount", &[ADDRESS], "Lets an account send without a key.", impersonate),
     method("hardhat_impersonateAccount", &[ADDRESS], "Lets an account send without a key.", impersonate),
     method("anvil_stopImpersonatingAccount", &[ADDRESS], "Ends it.", stop_impersonating),

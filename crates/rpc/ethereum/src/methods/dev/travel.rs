@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{method, number64, required_number64};
 use crate::chain::{fault, server_error};
-use crate::development::{Snapshot, of, rewind};
+use crate::development::{Snapshot, check_alone, of, rewind};
 use crate::dialect::{Context, Entry};
 use crate::input;
 
@@ -47,6 +47,7 @@ fn snapshot(context: &Context, _: &Call) -> Answer {
 
 fn revert(context: &Context, call: &Call) -> Answer {
     let development = of(context)?;
+    check_alone(context)?;
     let Some(snapshot) = development.take(required_number64(call, 0)?) else { return Ok(json!(false)) };
     rewind(context, &snapshot.block, snapshot.amendment)?;
     let clock = context.chain.handle.clock().now();

@@ -28,6 +28,14 @@ impl<L: Ledger> Published<L> {
     /// # Errors
     /// [`PastError`].
     pub fn view(&self, at: &Headers<L>, blocks_max: u32) -> Result<View<L>, PastError> {
+        self.sealed_view(at, blocks_max).map(|view| self.amended(view))
+    }
+
+    /// The same without what was changed by hand there: the state that the block's header commits to.
+    ///
+    /// # Errors
+    /// [`PastError`].
+    pub fn sealed_view(&self, at: &Headers<L>, blocks_max: u32) -> Result<View<L>, PastError> {
         let head = self.sealed_head();
         if !head.headers.contains(at) {
             return Err(PastError::NotInChain);
@@ -44,9 +52,9 @@ impl<L: Ledger> Published<L> {
             undo.push(self.bodies().connected(&block.id())?.ok_or_else(missing)?.delta.inverse());
         }
         if undo.is_empty() {
-            return Ok(self.amended(head));
+            return Ok(head);
         }
         let layer = Delta::merged(&undo, |table| head.state.is_ordered(table));
-        Ok(self.amended(View { headers: at.clone(), state: head.state.with_layer(layer) }))
+        Ok(View { headers: at.clone(), state: head.state.with_layer(layer) })
     }
 }

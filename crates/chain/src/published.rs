@@ -114,8 +114,8 @@ impl<L: Ledger> Published<L> {
         self.amendments.read().of(id).cloned().unwrap_or_else(Delta::empty)
     }
 
-    /// A view as readers and execution see it.
-    pub(crate) fn amended(&self, view: View<L>) -> View<L> {
+    /// A view, such as its block left it, with what was changed by hand there.
+    pub fn amended(&self, view: View<L>) -> View<L> {
         self.amendments.read().on(view)
     }
 

@@ -305,7 +305,7 @@ impl<L: Ledger> Indexes<L> {
         if !base.contains(at) {
             return Err(if head.contains(at) { behind() } else { IndexError::NotInChain });
         }
-        let base = self.published.view(&base, BEHIND_MAX).map_err(|error| match error {
+        let base = self.published.sealed_view(&base, BEHIND_MAX).map_err(|error| match error {
             PastError::NotInChain => IndexError::NotInChain,
             PastError::TooOld { .. } => behind(),
             PastError::Fault(fault) => IndexError::Chain(fault),
@@ -313,7 +313,7 @@ impl<L: Ledger> Indexes<L> {
         let tables = base.state.tables();
         let rows = HistoryRows::new(Arc::clone(database), snapshot, base.state, at.height());
         let state = StateView::new(tables, Arc::new(rows), Timeline::new().pin());
-        Ok(View { headers: at.clone(), state })
+        Ok(self.published.amended(View { headers: at.clone(), state }))
     }
 
     /// The lowest block whose state is kept.

@@ -1,7 +1,7 @@
 //! The dialect: all methods over one chain.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 
 use chainwright_chain::{ChainHandle, Ledger as _};
 use chainwright_evm::Evm;

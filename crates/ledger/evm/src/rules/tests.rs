@@ -113,6 +113,20 @@ fn every_field_of_a_modern_header_is_held_to_its_rule() {
 }
 
 #[test]
+fn whoever_makes_blocks_of_a_development_chain_chooses_gas_limit_and_base_fee() {
+    let mut config = ChainConfig::up_to(1, Fork::Osaka);
+    let changes: [(&str, Change); 3] = [
+        ("header-base-fee", |header| header.base_fee_per_gas = Some(0)),
+        ("header-gas-limit", |header| header.gas_limit = 500_000_000),
+        ("header-gas-limit", |header| header.gas_limit = 4_999),
+    ];
+    check_changes(&config, &changes);
+    config.development = true;
+    check_changes(&config, &[("valid", changes[0].1), ("valid", changes[1].1), changes[2]]);
+    check_changes(&config, &[("header-base-fee", |header| header.base_fee_per_gas = None)]);
+}
+
+#[test]
 fn fields_of_later_forks_are_refused() {
     check_changes(
         &ChainConfig::up_to(1, Fork::Paris),

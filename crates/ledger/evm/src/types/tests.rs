@@ -12,6 +12,8 @@ use chainwright_chain::{Codec, CompactTarget, Header as _, Work as _};
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::{ChainConfig, Fork};
+use crate::rules::assume_impersonated;
 
 fn mainnet_genesis() -> EvmHeader {
     EvmHeader::new(Header {
@@ -94,6 +96,27 @@ fn other_encodings_of_a_transaction_are_refused() {
     // The nonce, first in the list, with a leading zero: one byte more.
     let padded = [&[raw[0] + 1, 0x81, 0x00][..], &raw[2..]].concat();
     check_refused(&padded, "a padded nonce");
+}
+
+#[test]
+fn an_impersonation_stands_for_its_account_on_development_chains_alone() {
+    let account = Address::repeat_byte(0xab);
+    let impersonating = || {
+        let envelope = TxLegacy { gas_limit: 21_000, ..TxLegacy::default() };
+        let tx = EvmTx::new(envelope.into_signed(EvmTx::impersonating(account)).into());
+        EvmTx::decode(tx.raw()).expect("it decodes like any other")
+    };
+    assert_eq!(impersonating().impersonated(), Some(account));
+    let mut config = ChainConfig::up_to(1, Fork::Osaka);
+    let tx = impersonating();
+    assume_impersonated(&config, [&tx]);
+    assert_ne!(tx.sender().ok(), Some(account), "elsewhere it is a signature like any other");
+    config.development = true;
+    let tx = impersonating();
+    assume_impersonated(&config, [&tx]);
+    assert_eq!(tx.sender().ok(), Some(account));
+    let signed = EvmTx::new(TxLegacy::default().into_signed(signature(1, 1)).into());
+    assert_eq!(signed.impersonated(), None);
 }
 
 fn signature(r: u64, s: u64) -> Signature {

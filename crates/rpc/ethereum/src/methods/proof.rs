@@ -1,7 +1,7 @@
 //! Accounts and slots with proofs against the state root (EIP-1186).
 
 use alloy_primitives::{Address, B256, U64, U256};
-use chainwright_chain::{Bodies, Delta, Headers};
+use chainwright_chain::{Bodies, Delta, Headers, View};
 use chainwright_evm::Evm;
 use chainwright_evm::trie::{ProofError, ProofTrie};
 use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::state::slot_of;
 use super::{ADDRESS, BLOCK_OR_LATEST};
-use crate::chain::{fault, server_error};
+use crate::chain::{Reader, fault, server_error};
 use crate::dialect::{Context, Entry};
 use crate::input;
 
@@ -53,7 +53,11 @@ fn proof(context: &Context, call: &Call) -> Answer {
 
 /// The root of the state after a block and a change that will not happen.
 pub(super) fn root_after(context: &Context, block: &Headers<Evm>, delta: &Delta) -> Result<B256, RpcError> {
-    with_trie(context, block, |trie, bodies| trie.root_after(block, bodies, delta))
+    let published = context.chain.published();
+    let tables = published.sealed_head().state;
+    // The change is one of the state with what was changed by hand, the trie knows the block's own.
+    let delta = Delta::merged([&published.amendment(&block.id()), delta], |table| tables.is_ordered(table));
+    with_trie(context, block, |trie, bodies| trie.root_after(block, bodies, &delta))
 }
 
 /// Near the head a trie is moved by the journal. Further back one is made of the older state's rows, and kept where it stands.
@@ -74,11 +78,17 @@ fn with_trie<T>(
             answer => return answer.map_err(refused),
         }
     }
-    let view = if is_near { head } else { chain.view_at(block)? };
+    let view = if is_near { head } else { sealed(chain, chain.view_at(block)?) };
     // Both would not fit where one does.
     *trie = None;
     let trie = trie.insert(ProofTrie::load(&view, reach).map_err(fault)?);
     ask(trie, bodies.as_ref()).map_err(refused)
+}
+
+/// What the block's header commits to, without what was changed by hand there.
+fn sealed(chain: &Reader, view: View<Evm>) -> View<Evm> {
+    let amendment = chain.published().amendment(&view.headers.id());
+    View { state: view.state.with_layer(amendment.inverse()), ..view }
 }
 
 fn refused(error: ProofError) -> RpcError {

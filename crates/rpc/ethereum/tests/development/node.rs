@@ -127,7 +127,7 @@ impl Node {
         let served = chain.clone();
         thread::spawn(move || futures_executor::block_on(consensus.run(served)));
         let host = Arc::new(TestHost::default());
-        let dialect = EthereumDialect::with_sealer(chain.clone(), host.clone(), solo);
+        let dialect = EthereumDialect::new(chain.clone(), host.clone()).sealed_by(solo);
         let methods = dialect.methods().into_iter().map(|method| (method.name, method)).collect();
         Self { methods, chain, host, clock, disk, letters, thread: Some(thread) }
     }

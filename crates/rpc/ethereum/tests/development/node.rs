@@ -39,7 +39,7 @@ impl Clock for Hand {
         let (sender, reply) = Reply::new();
         thread::spawn(move || {
             thread::sleep(duration);
-            drop(sender.send(()));
+            let _ = sender.send(());
         });
         Box::pin(async move { drop(reply.await) })
     }
@@ -47,9 +47,7 @@ impl Clock for Hand {
 
 pub(crate) struct Node {
     methods: BTreeMap<&'static str, Method>,
-    pub(crate) chain: ChainHandle<Evm>,
     pub(crate) host: Arc<TestHost>,
-    pub(crate) clock: Arc<Hand>,
     disk: SimulatedDisk,
     letters: mpsc::Sender<Option<Message<Evm>>>,
     thread: Option<thread::JoinHandle<()>>,
@@ -118,7 +116,7 @@ impl Node {
         };
         let mut driver = Driver::open(parts, clock.now()).unwrap();
         let chain = ChainHandle::new(inbox, driver.published(), clock.clone());
-        let now = clock.clone();
+        let now = clock;
         let thread = thread::spawn(move || {
             while let Ok(Some(message)) = incoming.recv() {
                 driver.handle(message, now.now());
@@ -127,9 +125,9 @@ impl Node {
         let served = chain.clone();
         thread::spawn(move || futures_executor::block_on(consensus.run(served)));
         let host = Arc::new(TestHost::default());
-        let dialect = EthereumDialect::new(chain.clone(), host.clone()).sealed_by(solo);
+        let dialect = EthereumDialect::new(chain, host.clone()).sealed_by(solo);
         let methods = dialect.methods().into_iter().map(|method| (method.name, method)).collect();
-        Self { methods, chain, host, clock, disk, letters, thread: Some(thread) }
+        Self { methods, host, disk, letters, thread: Some(thread) }
     }
 
     pub(crate) fn try_ask(&self, name: &str, params: Value) -> Answer {

@@ -97,3 +97,13 @@ fn check(program: &str, arguments: &[&str]) {
 fn ethers_works_unchanged() {
     check("node", &["ethers.mjs"]);
 }
+
+#[test]
+fn viem_works_unchanged() {
+    check("node", &["viem.mjs"]);
+}
+
+#[test]
+fn web3_py_works_unchanged() {
+    check("python", &["web3_client.py"]);
+}

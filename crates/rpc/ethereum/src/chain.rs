@@ -1,9 +1,10 @@
 //! Which block a caller means, and what is known of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use alloy_eips::{BlockId, BlockNumberOrTag};
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use chainwright_chain::{ChainHandle, Codec, Fault, Headers, Height, Published, View};
 use chainwright_evm::Evm;
 use chainwright_evm::types::{EvmBlock, EvmReceipts};
@@ -15,6 +16,10 @@ use crate::past::Library;
 
 /// geth's code for most things that fail on the server's side.
 pub(crate) const SERVER_ERROR: i32 = -32000;
+
+/// How often, and how long in between, it is looked whether the head is published that the pool knows already.
+const LOOKS_MAX: u32 = 1_000;
+const LOOK_PAUSE: Duration = Duration::from_micros(100);
 
 /// The chain as the methods read it.
 pub(crate) struct Reader {
@@ -89,6 +94,30 @@ impl Reader {
 
     pub(crate) fn view_at(&self, headers: &Headers<Evm>) -> Result<View<Evm>, RpcError> {
         self.library.view(&self.handle, headers)
+    }
+
+    /// The nonce of an account's next transaction, those that wait counted.
+    ///
+    /// The pool hears of a new head just before everybody else: what a block took from it may be in neither for a moment.
+    pub(crate) fn next_nonce(&self, address: &Address) -> Result<u64, RpcError> {
+        let mut looks = 0;
+        loop {
+            let (waiting, followed) = {
+                let pool = self.published().pool();
+                (pool.pending_nonce(address), pool.height())
+            };
+            let head = self.published().head();
+            if let Some(nonce) = waiting {
+                return Ok(nonce);
+            }
+            let is_behind = followed.is_some_and(|height| height > u64::from(head.headers.height().0));
+            if !is_behind || looks == LOOKS_MAX {
+                let row = self.ledger().overlay(&head).account(*address).map_err(fault)?;
+                return Ok(row.map_or(0, |row| row.nonce));
+            }
+            looks += 1;
+            std::thread::sleep(LOOK_PAUSE);
+        }
     }
 
     /// The body of a block.

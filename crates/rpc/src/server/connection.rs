@@ -15,11 +15,12 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::queue::QueueError;
 use super::{STOP_GRACE, Shared, access, events, health, socket};
+use crate::dialect::Style;
 use crate::jsonrpc::Caller;
 
 /// Whatever is sent back.
@@ -27,6 +28,8 @@ pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// How long to wait after the operating system refused a connection, as when files run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a connection beyond the limit waits for another one to end.
+const PLACE_PATIENCE: Duration = Duration::from_secs(2);
 /// Bytes of request headers.
 const HEADERS_BYTES_MAX: usize = 8192;
 
@@ -41,7 +44,9 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, connectio
         while open.try_join_next().is_some() {}
         match accepted {
             Ok((stream, peer)) => {
-                let Ok(place) = Arc::clone(&connections).try_acquire_owned() else {
+                let place = Arc::clone(&connections).acquire_owned();
+                // Meanwhile others wait where the operating system keeps them.
+                let Ok(Ok(place)) = tokio::time::timeout(PLACE_PATIENCE, place).await else {
                     tracing::warn!(%peer, "too many RPC connections; one was closed");
                     continue;
                 };
@@ -144,12 +149,17 @@ async fn call(request: Request<Incoming>, peer: SocketAddr, shared: Arc<Shared>)
         Ok(caller) => caller,
         Err(refusal) => return refusal,
     };
+    // Clients of go-ethereum send what they have over as many connections as it takes, and expect answers to all.
+    let in_turn = shared.executor.style == Style::JsonRpc2;
+    let _waiting = if in_turn { room(&request, &shared).await } else { None };
     let body = match read_body(request, &shared).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
     let executor = Arc::clone(&shared);
-    let (reply, after) = match shared.queue.run(move || executor.executor.answer(&body, &caller)).await {
+    let work = move || executor.executor.answer(&body, &caller);
+    let done = if in_turn { shared.queue.run_in_turn(work).await } else { shared.queue.run(work).await };
+    let (reply, after) = match done {
         Ok(answered) => answered,
         Err(error) => return queue_refusal(error, &shared),
     };
@@ -164,6 +174,14 @@ async fn call(request: Request<Incoming>, peer: SocketAddr, shared: Arc<Shared>)
         }
         None => empty(status),
     }
+}
+
+/// Room for a request's body, once there is some; without a length it may be as long as any.
+async fn room(request: &Request<Incoming>, shared: &Shared) -> Option<OwnedSemaphorePermit> {
+    let limit = shared.config.body_bytes_max.min(shared.config.waiting_bytes_max);
+    let length = request.body().size_hint().upper().and_then(|length| usize::try_from(length).ok());
+    let wanted = length.unwrap_or(limit).min(limit);
+    Arc::clone(&shared.waiting).acquire_many_owned(super::kibibytes(wanted)).await.ok()
 }
 
 async fn read_body(request: Request<Incoming>, shared: &Shared) -> Result<Bytes, Response<Body>> {

@@ -44,10 +44,13 @@ pub struct ServerConfig {
     pub cors_origins: Vec<String>,
     /// Calls that run at once (`-rpcthreads`).
     pub threads: usize,
-    /// Calls that may wait (`-rpcworkqueue`).
+    /// Calls that may wait (`-rpcworkqueue`). In JSON-RPC 2.0 style, as in go-ethereum, every connection may have one
+    /// waiting; [`ServerConfig::waiting_bytes_max`] bounds them.
     pub queue_depth: usize,
     /// Bytes of a request's body.
     pub body_bytes_max: usize,
+    /// Bytes of all requests that wait or run at once; further ones are read later. JSON-RPC 2.0 style alone.
+    pub waiting_bytes_max: usize,
     /// Requests in one batch.
     pub batch_max: usize,
     /// Bytes of a batch's answers after which its further calls fail; JSON-RPC 2.0 style alone.
@@ -75,9 +78,10 @@ impl Default for ServerConfig {
             threads: 16,
             queue_depth: 64,
             body_bytes_max: 32 << 20,
+            waiting_bytes_max: 128 << 20,
             batch_max: 1000,
             batch_reply_bytes_max: 25_000_000,
-            connections_max: 256,
+            connections_max: 512,
             streams_max: 32,
             sockets_max: 64,
             request_timeout: Duration::from_secs(30),
@@ -118,6 +122,8 @@ struct Shared {
     gate: Gate,
     executor: Executor,
     queue: WorkQueue,
+    /// KiB of requests that may wait or run.
+    waiting: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     sockets: Arc<Semaphore>,
     /// Looks for `/health/ready` that run at once.
@@ -196,6 +202,11 @@ impl Server {
     }
 }
 
+/// Rounded up.
+fn kibibytes(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
+}
+
 fn shared(mut config: ServerConfig, gate: Gate, parts: ServerParts) -> Shared {
     let clock_host = Arc::clone(&parts.host);
     let calls = CallMetrics::new(Arc::new(move || clock_host.monotonic_us()));
@@ -233,6 +244,7 @@ fn shared(mut config: ServerConfig, gate: Gate, parts: ServerParts) -> Shared {
         next_session: AtomicU64::new(1),
         dialects: parts.dialects,
         queue: WorkQueue::new(config.threads, config.queue_depth),
+        waiting: Arc::new(Semaphore::new(kibibytes(config.waiting_bytes_max) as usize)),
         streams: Arc::new(Semaphore::new(config.streams_max)),
         config,
         gate,

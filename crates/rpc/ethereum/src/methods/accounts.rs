@@ -15,7 +15,7 @@ use super::call::estimated;
 use super::gas::suggested_tip;
 use super::pool::submit;
 use crate::call::environment;
-use crate::chain::{fault, server_error};
+use crate::chain::server_error;
 use crate::development::Development;
 use crate::dialect::{Context, Entry};
 use crate::input;
@@ -175,9 +175,7 @@ pub(super) fn fill(context: &Context, request: &mut TransactionRequest) -> Resul
     }
     let from = request.from.unwrap_or_default();
     if request.nonce.is_none() {
-        let waiting = context.chain.published().pool().pending_nonce(&from);
-        let row = context.chain.ledger().overlay(&head).account(from).map_err(fault)?;
-        request.nonce = waiting.or(Some(row.map_or(0, |row| row.nonce)));
+        request.nonce = Some(context.chain.next_nonce(&from)?);
     }
     if request.gas.is_none() {
         request.gas = Some(estimated(context, request)?);

@@ -89,10 +89,7 @@ fn overlay(context: &Context, call: &Call, at: usize) -> Result<Overlay, RpcErro
 fn nonce(context: &Context, call: &Call) -> Answer {
     let address: Address = input::required(call, 0)?;
     if input::block_or_latest(call, 1)? == BlockId::Number(BlockNumberOrTag::Pending) {
-        let waiting = context.chain.published().pool().pending_nonce(&address);
-        if let Some(nonce) = waiting {
-            return Ok(json!(U64::from(nonce)));
-        }
+        return Ok(json!(U64::from(context.chain.next_nonce(&address)?)));
     }
     let row = overlay(context, call, 1)?.account(address).map_err(fault)?;
     Ok(json!(U64::from(row.map(|row| row.nonce).unwrap_or_default())))

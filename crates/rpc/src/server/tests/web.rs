@@ -51,7 +51,15 @@ impl Dialect for Pusher {
             while session.push(long.clone()).is_ok() {}
             Err::<Value, _>(RpcError::misc("gone"))
         };
-        vec![bind("subscribe", Arc::new(subscribe)), bind("flood", Arc::new(flood))]
+        let nap = |_: &crate::method::Call| {
+            std::thread::sleep(Duration::from_millis(20));
+            Ok(Value::Null)
+        };
+        vec![
+            bind("subscribe", Arc::new(subscribe)),
+            bind("flood", Arc::new(flood)),
+            bind("nap", Arc::new(nap)),
+        ]
     }
 
     fn follower(self: Arc<Self>) -> Option<Follower> {
@@ -214,5 +222,21 @@ async fn an_open_server_trusts_no_web_page() {
     check_answer(&exchange(&server, &preflight("http://stranger")).await, 405, &[]);
     let socket = exchange(&server, &handshake("Origin: http://stranger\r\n")).await;
     check_answer(&socket, 403, &["may not open a WebSocket"]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_calls_at_once_are_answered_in_turn() {
+    let narrow = |config: &mut ServerConfig| {
+        (config.threads, config.queue_depth, config.connections_max) = (1, 1, 8);
+        config.waiting_bytes_max = 1;
+    };
+    let (server, ..) = start_open(narrow).await;
+    let request = post("Content-Type: application/json\r\n", &call("nap", 1));
+    let request = String::from_utf8(request).unwrap().replace("Host: a\r\n", "Host: localhost\r\n");
+    let calls = (0..24).map(|_| exchange(&server, request.as_bytes()));
+    for answer in futures_util::future::join_all(calls).await {
+        check_answer(&answer, 200, &["\"result\":null"]);
+    }
     server.stop().await;
 }

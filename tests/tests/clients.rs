@@ -1,7 +1,6 @@
 //! Everybody's Ethereum clients, unpatched, against our node: one script each in `tests/clients`.
 //!
 //! A script runs in a folder of its own with a network of its own; it ends with 0 if the client saw nothing unusual.
-#![allow(clippy::print_stderr, reason = "a skipped test must be seen")]
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -87,9 +86,15 @@ fn copy(from: &Path, to: &Path) {
 /// Runs a client's script against a network that mines at once.
 #[track_caller]
 fn check(program: &str, arguments: &[&str]) {
+    check_on(("ethereum-dev", &[]), program, arguments);
+}
+
+/// Runs a client's script against a network of a chain, with flags of `chainwright dev`.
+#[track_caller]
+fn check_on((chain, flags): (&str, &[&str]), program: &str, arguments: &[&str]) {
     let Some(workbench) = Workbench::open() else { return };
     let workbench = workbench.with_artifacts();
-    let network = DevNetwork::start("ethereum-dev", &[]);
+    let network = DevNetwork::start(chain, flags);
     workbench.run(&network.url(), program, arguments);
 }
 
@@ -106,4 +111,20 @@ fn viem_works_unchanged() {
 #[test]
 fn web3_py_works_unchanged() {
     check("python", &["web3_client.py"]);
+}
+
+#[test]
+fn foundry_works_unchanged() {
+    check("node", &["foundry.mjs"]);
+}
+
+#[test]
+fn hardhat_works_unchanged() {
+    check("hardhat", &["test", "nodejs", "--network", "chainwright"]);
+}
+
+#[test]
+fn clients_work_on_a_chain_with_proof_of_work() {
+    let flags = ["--nodes", "1", "--block-time", "300ms"];
+    check_on(("pow-evm", &flags), "node", &["pow.mjs"]);
 }

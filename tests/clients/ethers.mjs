@@ -235,4 +235,27 @@ await step("proofs, access lists, receipts at once", async () => {
   await assert.rejects(late, { code: 4, data: ethers.keccak256(await alice.signTransaction(gap)) });
 });
 
+await step("blocks that are taken back: their logs are told again, as removed", async () => {
+  const address = await token.getAddress();
+  const socket = new WebSocket(socketUrl);
+  const told = [];
+  socket.addEventListener("message", ({ data }) => told.push(JSON.parse(data)));
+  await within(10, "a connection", new Promise((resolve) => socket.addEventListener("open", resolve)));
+  const params = ["logs", { address }];
+  socket.send(JSON.stringify({ jsonrpc: "2.0", id: 1, method: "eth_subscribe", params }));
+  await until("a subscription", () => told.length === 1);
+  const filter = await rpc("eth_newFilter", [{ address }]);
+  const snapshot = await rpc("evm_snapshot");
+  const { hash } = await token.transfer(fresh(), 11n);
+  await until("the log", () => told.length === 2);
+  const [log] = await rpc("eth_getFilterChanges", [filter]);
+  assert.deepEqual([log.transactionHash, log.removed], [hash, false]);
+  assert.equal(await rpc("evm_revert", [snapshot]), true);
+  await until("its removal", () => told.length === 3);
+  assert.deepEqual(told.slice(1).map((message) => message.params.result), [log, { ...log, removed: true }]);
+  assert.deepEqual(await rpc("eth_getFilterChanges", [filter]), [{ ...log, removed: true }]);
+  assert.equal(await rpc("eth_getTransactionReceipt", [hash]), null);
+  socket.close();
+});
+
 provider.destroy();

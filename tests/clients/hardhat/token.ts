@@ -57,4 +57,24 @@ describe("a node of ours under Hardhat", () => {
     const typed = await alice.signTypedData({ name: "Test" }, types, { text: "hello" });
     assert.equal(ethers.verifyTypedData({ name: "Test" }, types, { text: "hello" }, typed), alice.address);
   });
+
+  it("takes Hardhat's own methods", async () => {
+    const ask = (method: string, ...params: unknown[]) => provider.request({ method, params });
+    const snapshot = await ask("evm_snapshot");
+    const someone = ethers.Wallet.createRandom().address;
+    await ask("hardhat_setBalance", someone, "0xde0b6b3a7640000");
+    await ask("hardhat_impersonateAccount", someone);
+    const signer = await ethers.getSigner(someone);
+    await (await signer.sendTransaction({ to: bob.address, value: 1n })).wait();
+    assert.equal(await ethers.provider.getTransactionCount(someone), 1);
+    const before = await ethers.provider.getBlock("latest");
+    await ask("evm_increaseTime", 3600);
+    await ask("hardhat_mine", "0x5");
+    const after = await ethers.provider.getBlock("latest");
+    assert.equal(after?.number, before!.number + 5);
+    // Counted from the clock, as anvil does; many quick blocks may have run a little ahead of it.
+    assert.ok(after!.timestamp >= Math.floor(Date.now() / 1000) + 3600 - 5);
+    assert.equal(await ask("evm_revert", snapshot), true);
+    assert.equal(await ethers.provider.getBalance(someone), 0n);
+  });
 });

@@ -41,6 +41,10 @@ bench *WHAT="sync":
 bench-coins:
     cargo run --release -p chainwright-bench-store
 
+# the search for logs, and what indexes cost
+bench-logs:
+    cargo run --release -p chainwright-bench-logs
+
 # the state trie alone
 bench-trie:
     cargo run --release -p chainwright-bench-state-root

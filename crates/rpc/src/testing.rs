@@ -26,6 +26,8 @@ pub struct TestHost {
     pub stopped: AtomicBool,
     /// Whether it talks to nobody.
     pub network_paused: AtomicBool,
+    /// Where its files lie; `data` if nobody says so.
+    pub data: Option<PathBuf>,
 }
 
 /// What was pushed into a session.
@@ -152,7 +154,7 @@ impl Host for TestHost {
     }
 
     fn data_directory(&self) -> PathBuf {
-        PathBuf::from("data")
+        self.data.clone().unwrap_or_else(|| PathBuf::from("data"))
     }
 
     fn size_on_disk_bytes(&self) -> std::io::Result<u64> {

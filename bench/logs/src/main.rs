@@ -81,7 +81,7 @@ fn build(chain: &Chain, folder: &Path, (name, past): (&str, Past), blocks: u32) 
     while !is_indexed() || !has_states() {
         std::thread::sleep(Duration::from_millis(5));
     }
-    let (wall, cpu) = (began.elapsed(), processor()? - cpu);
+    let (wall, cpu) = (began.elapsed(), processor()?.saturating_sub(cpu));
     let tables = folder_bytes(folder, &|path| path.extension().is_none_or(|kind| kind != "jnl"))?;
     println!(
         "{name:<22} built in {:.1} s, {:.1} µs of processor and {} bytes a block (plus what waits in the log)",

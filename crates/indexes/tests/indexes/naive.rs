@@ -59,11 +59,13 @@ pub(crate) struct Growing {
     pub(crate) bench: Bench,
     pub(crate) random: Random,
     chain: Vec<TestBlock>,
+    /// Transactions of blocks that have left the chain, and some that came back.
+    left: BTreeSet<[u8; 32]>,
 }
 
 impl Growing {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { bench: Bench::new(seed), random: Random(seed), chain: vec![genesis()] }
+        Self { bench: Bench::new(seed), random: Random(seed), chain: vec![genesis()], left: BTreeSet::new() }
     }
 
     pub(crate) fn height(&self) -> u32 {
@@ -80,7 +82,8 @@ impl Growing {
             depth -= 1;
         }
         let weight = weigh(depth) as u8;
-        self.chain.truncate(self.chain.len() - depth);
+        let leaving = self.chain.split_off(self.chain.len() - depth);
+        self.left.extend(leaving.iter().flat_map(|block| &block.txs).map(|tx| tx.id().0));
         // Values tell the transactions of one branch apart: no block has the height of another.
         let value = self.chain.len() as u8;
         let slots: BTreeSet<u8> = (0..=self.random.below(3)).map(|_| self.random.below(10) as u8).collect();
@@ -136,8 +139,14 @@ impl Growing {
                 assert_eq!(known, expected);
             }
         }
-        let never = indexes.find(&[7; 32]).unwrap();
-        assert_eq!(never.place, None);
+        let present: BTreeSet<_> =
+            self.chain.iter().flat_map(|block| &block.txs).map(|tx| tx.id().0).collect();
+        for id in self.left.difference(&present).chain([&[7; 32]]) {
+            let found = indexes.find(id).unwrap();
+            // An index that stands on the branch that was left still knows of it, but above what is shared.
+            let shared = found.upto.fork_point(&self.head()).height();
+            assert_eq!(found.place.filter(|(at, _)| *at <= shared), None, "it has left the chain");
+        }
     }
 
     #[track_caller]

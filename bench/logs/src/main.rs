@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use alloy_primitives::{B256, U256};
 use chainwright_rpc::testing::TestHost;
 use chainwright_rpc::{Call, Dialect as _, Method};
-use chainwright_rpc_ethereum::{EthereumDialect, Past, States};
+use chainwright_rpc_ethereum::{CallLimits, EthereumDialect, Past, States};
 use serde_json::{Value, json};
 
 use chain::{Chain, HOLDERS, TOKENS, TRANSFER, holder, token};
@@ -36,7 +36,7 @@ impl Node {
         let host = TestHost { data: past.map(|(folder, _)| folder.to_path_buf()), ..TestHost::default() };
         let (handle, host) = (chain.handle.clone(), Arc::new(host));
         let dialect = match past {
-            Some((_, past)) => EthereumDialect::with_past(handle, host, past),
+            Some((_, past)) => EthereumDialect::with_past(handle, host, past, CallLimits::default()),
             None => EthereumDialect::new(handle, host),
         };
         Self(dialect.methods().into_iter().map(|method| (method.name, method)).collect())

@@ -20,7 +20,7 @@ use chainwright_evm::types::EvmTx;
 use chainwright_external::External;
 use chainwright_rpc::testing::TestHost;
 use chainwright_rpc::{Call, Dialect as _, Method, RpcError};
-use chainwright_rpc_ethereum::{EthereumDialect, Past};
+use chainwright_rpc_ethereum::{CallLimits, EthereumDialect, Past};
 use chainwright_store::{DiskStore, Identity, Options, SimulatedDisk};
 use serde_json::Value;
 
@@ -179,9 +179,12 @@ impl Methods {
             Arc::new(TestHost { data: data.map(Path::to_path_buf), ..TestHost::default() })
         };
         let dialect = match past {
-            Some((folder, past)) => {
-                EthereumDialect::with_past(chain.handle.clone(), host(Some(folder)), past)
-            }
+            Some((folder, past)) => EthereumDialect::with_past(
+                chain.handle.clone(),
+                host(Some(folder)),
+                past,
+                CallLimits::default(),
+            ),
             None => EthereumDialect::new(chain.handle.clone(), host(None)),
         };
         Self(dialect.methods().into_iter().map(|method| (method.name, method)).collect())

@@ -7,17 +7,21 @@ use alloy_primitives::{Bytes, U256};
 use alloy_rpc_types_eth::state::StateOverride;
 use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest};
 use chainwright_evm::execute::{
-    Machine, MovedPrecompiles, Outcome, TransactionError, block_environment, call_rules, machine_rules,
+    Machine, MachineContext, MovedPrecompiles, Outcome, TransactionError, block_environment, call_rules,
+    machine_rules,
 };
 use chainwright_evm::state::Overlay;
 use chainwright_rpc::{Call, RpcError};
 use revm::Inspector;
+use revm::bytecode::opcode::OpCode;
 use revm::context::either::Either;
 use revm::context::result::{ExecutionResult, HaltReason};
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
-use revm::context_interface::Cfg as _;
 use revm::context_interface::block::BlobExcessGasAndPrice;
+use revm::context_interface::{Cfg as _, ContextTr as _, JournalTr as _};
 use revm::inspector::NoOpInspector;
+use revm::interpreter::interpreter_types::Jumps as _;
+use revm::interpreter::{Interpreter, STACK_LIMIT};
 use serde_json::json;
 
 use crate::chain::{fault, server_error};
@@ -110,19 +114,23 @@ impl Scene {
         self.inspect(call, NoOpInspector).map(|(outcome, _)| outcome)
     }
 
+    /// The last operation of a call that halted, for words that name it.
+    pub(crate) fn last(&self, call: TxEnv) -> Option<Last> {
+        self.inspect(call, Last::default()).ok().map(|(_, last)| last)
+    }
+
     /// As [`Scene::execute`], with somebody watching.
     pub(crate) fn inspect<I>(&self, call: TxEnv, inspector: I) -> Result<(Outcome, I), TransactionError>
     where
-        I: Inspector<chainwright_evm::execute::MachineContext>,
+        I: Inspector<MachineContext>,
     {
         let names_price = call.gas_price != 0;
         let mut block = self.block.clone();
         if !names_price {
             block.basefee = 0;
         }
-        if let Some(blobs) =
-            block.blob_excess_gas_and_price.as_mut().filter(|_| call.max_fee_per_blob_gas == 0)
-        {
+        let pays_no_blobs = !call.blob_hashes.is_empty() && call.max_fee_per_blob_gas == 0;
+        if let Some(blobs) = block.blob_excess_gas_and_price.as_mut().filter(|_| pays_no_blobs) {
             blobs.blob_gasprice = 0;
         }
         let rules = call_rules(self.rules.clone(), names_price);
@@ -187,11 +195,14 @@ pub(crate) fn environment(context: &Context, request: &TransactionRequest) -> Re
 }
 
 /// What a call gave, or why it failed.
-pub(crate) fn output(result: ExecutionResult) -> Result<Bytes, RpcError> {
+pub(crate) fn output(
+    result: ExecutionResult,
+    last: impl FnOnce() -> Option<Last>,
+) -> Result<Bytes, RpcError> {
     match result {
         ExecutionResult::Success { output, .. } => Ok(output.into_data()),
         ExecutionResult::Revert { output, .. } => Err(reverted(&output)),
-        ExecutionResult::Halt { reason, .. } => Err(server_error(halted(&reason))),
+        ExecutionResult::Halt { reason, .. } => Err(server_error(halted(&reason, last))),
     }
 }
 
@@ -203,10 +214,16 @@ pub(crate) fn reverted(output: &Bytes) -> RpcError {
 }
 
 /// Why the machine stopped, as geth says it (`core/vm/errors.go`).
-pub(crate) fn halted(reason: &HaltReason) -> String {
+pub(crate) fn halted(reason: &HaltReason, last: impl FnOnce() -> Option<Last>) -> String {
     match reason {
+        HaltReason::OpcodeNotFound | HaltReason::NotActivated => {
+            let words = |last: Last| format!("invalid opcode: {}", operation(last.op));
+            last().map_or_else(|| "invalid opcode".into(), words)
+        }
+        HaltReason::StackUnderflow => last().map_or_else(|| "stack underflow".into(), Last::underflow),
+        HaltReason::StackOverflow => last().map_or_else(|| "stack limit reached".into(), Last::overflow),
+        HaltReason::InvalidJump => "invalid jump destination".into(),
         HaltReason::OutOfGas(_) => "out of gas".into(),
-        HaltReason::OpcodeNotFound => "invalid opcode".into(),
         HaltReason::InvalidFEOpcode => "invalid opcode: INVALID".into(),
         HaltReason::OutOfOffset => "return data out of bounds".into(),
         HaltReason::CreateCollision => "contract address collision".into(),
@@ -220,6 +237,44 @@ pub(crate) fn halted(reason: &HaltReason) -> String {
         HaltReason::OutOfFunds => "insufficient balance for transfer".into(),
         HaltReason::CallTooDeep => "max call depth exceeded".into(),
         other => other.to_string(),
+    }
+}
+
+/// How geth calls an operation (`core/vm/opcodes.go`).
+pub(crate) fn operation(op: u8) -> String {
+    OpCode::new(op).map_or_else(|| format!("opcode {op:#x} not defined"), |op| op.as_str().to_owned())
+}
+
+/// The last operation of the outermost call, for words that name it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Last {
+    pub(crate) op: u8,
+    /// Words on the stack in front of it.
+    pub(crate) stack: usize,
+}
+
+impl Last {
+    fn words(self) -> (usize, usize) {
+        OpCode::new(self.op).map_or((0, 0), |op| (op.inputs().into(), op.outputs().into()))
+    }
+
+    /// Too few words on the stack.
+    pub(crate) fn underflow(self) -> String {
+        format!("stack underflow ({} <=> {})", self.stack, self.words().0)
+    }
+
+    /// Too many words on the stack.
+    pub(crate) fn overflow(self) -> String {
+        let (inputs, outputs) = self.words();
+        format!("stack limit reached {} ({})", self.stack, (STACK_LIMIT + inputs).saturating_sub(outputs))
+    }
+}
+
+impl Inspector<MachineContext> for Last {
+    fn step(&mut self, interpreter: &mut Interpreter, context: &mut MachineContext) {
+        if context.journal_ref().depth() <= 1 {
+            *self = Self { op: interpreter.bytecode.opcode(), stack: interpreter.stack.len() };
+        }
     }
 }
 

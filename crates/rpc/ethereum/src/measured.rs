@@ -28,7 +28,7 @@ const BYTE_BYTES: usize = 3;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Kept {
     steps: bool,
-    /// Most steps; none if 0.
+    /// Most steps; any number if 0.
     steps_max: u64,
     stack: bool,
     memory: bool,
@@ -49,7 +49,8 @@ impl Kept {
         match name.as_str() {
             "" => Self {
                 steps: true,
-                steps_max: config.limit.unwrap_or_default(),
+                // A limit counts bytes, of which a step has 60 and more.
+                steps_max: config.limit.map_or(0, |limit| limit / 60 + 1),
                 stack: !config.disable_stack.unwrap_or_default(),
                 memory: config.is_memory_enabled(),
                 storage: !config.disable_storage.unwrap_or_default(),

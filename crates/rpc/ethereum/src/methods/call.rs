@@ -62,8 +62,8 @@ fn call(context: &Context, call: &Call) -> Answer {
     let tx = environment(context, &request)?;
     let gas = tx.gas_limit;
     let words = |error| format!("err: {error} (supplied gas {gas})");
-    let outcome = scene.execute(tx).map_err(|error| scene.refused(error, words))?;
-    output(outcome.result).map(|output| json!(output))
+    let outcome = scene.execute(tx.clone()).map_err(|error| scene.refused(error, words))?;
+    output(outcome.result, || scene.last(tx)).map(|output| json!(output))
 }
 
 /// What trying a gas limit gave.
@@ -136,7 +136,10 @@ fn estimate_in(context: &Context, mut scene: Scene, request: &TransactionRequest
             return Err(too_little());
         }
         Trial::Failed(ExecutionResult::Revert { output, .. }) => return Err(reverted(&output)),
-        Trial::Failed(ExecutionResult::Halt { reason, .. }) => return Err(server_error(halted(&reason))),
+        Trial::Failed(ExecutionResult::Halt { reason, .. }) => {
+            let last = || scene.last(TxEnv { gas_limit: high, ..tx.clone() });
+            return Err(server_error(halted(&reason, last)));
+        }
         Trial::Failed(ExecutionResult::Success { .. }) => return Err(too_little()),
     };
     let mut low = used.saturating_sub(1);
@@ -186,7 +189,9 @@ fn access_list(context: &Context, call: &Call) -> Answer {
             match outcome.result {
                 ExecutionResult::Success { .. } => {}
                 ExecutionResult::Revert { .. } => shown["error"] = json!("execution reverted"),
-                ExecutionResult::Halt { reason, .. } => shown["error"] = json!(halted(&reason)),
+                ExecutionResult::Halt { reason, .. } => {
+                    shown["error"] = json!(halted(&reason, || scene.last(tx)));
+                }
             }
             return Ok(shown);
         }

@@ -17,9 +17,11 @@ mod raw;
 mod sign;
 mod simulate;
 mod state;
+mod steps;
 mod subscribe;
 mod testing;
 mod trace;
+mod tracer;
 
 pub(crate) use blocks::{block_receipts, receipt_of};
 pub(crate) use node::syncing;

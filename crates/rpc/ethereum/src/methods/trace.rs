@@ -3,9 +3,7 @@
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{B256, Bytes};
 use alloy_rpc_types_eth::TransactionRequest;
-use alloy_rpc_types_trace::geth::{
-    GethDebugTracingCallOptions, GethDebugTracingOptions, GethTrace, TraceResult,
-};
+use alloy_rpc_types_trace::geth::{GethDebugTracingCallOptions, GethDebugTracingOptions};
 use chainwright_chain::{Codec as _, DecodeError, Headers};
 use chainwright_evm::Evm;
 use chainwright_evm::execute::Outcome;
@@ -13,15 +11,16 @@ use chainwright_evm::state::Overlay;
 use chainwright_evm::types::EvmBlock;
 use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError};
 use revm::context::result::ResultAndState;
-use revm_inspectors::tracing::DebugInspector;
+use serde_json::{Value, json};
 
 use super::again::{Seen, Watch};
+use super::tracer::{Traced, Tracer};
 use super::{BLOCK, BLOCK_HASH, BLOCK_OR_LATEST, TX_HASH};
 use crate::call::{self, Scene};
 use crate::chain::server_error;
 use crate::dialect::{Context, Entry};
+use crate::input;
 use crate::measured::Kept;
-use crate::{input, shape};
 
 const OPTIONS: Parameter =
     Parameter::optional("options", Kind::Any, "steps", "The tracer and what it records");
@@ -67,10 +66,6 @@ fn options(call: &Call, at: usize) -> Result<GethDebugTracingOptions, RpcError> 
     Ok(input::optional(call, at)?.unwrap_or_default())
 }
 
-fn tracer(options: &GethDebugTracingOptions) -> Result<DebugInspector, RpcError> {
-    DebugInspector::new(options.clone()).map_err(|error| server_error(error.to_string()))
-}
-
 fn watch<'a>(context: &'a Context, call: &'a Call, options: &'a GethDebugTracingOptions) -> Watch<'a> {
     Watch { context, call, timeout: options.timeout.as_deref(), kept: Kept::by(options) }
 }
@@ -82,7 +77,7 @@ fn transaction(context: &Context, call: &Call) -> Answer {
     let traces =
         traces((context, call), (&place.block, &block), (place.index, place.index + 1), &options(call, 1)?)?;
     let trace = traces.into_iter().next().ok_or_else(|| server_error("transaction not found"))?;
-    shape::json_of(&trace.1)
+    Ok(trace.1)
 }
 
 fn block(context: &Context, call: &Call, wanted: BlockId) -> Answer {
@@ -102,8 +97,7 @@ fn block(context: &Context, call: &Call, wanted: BlockId) -> Answer {
 fn shown_block((context, call): (&Context, &Call), headers: &Headers<Evm>, block: &EvmBlock) -> Answer {
     let count = block.transactions.len();
     let traces = traces((context, call), (headers, block), (0, count), &options(call, 1)?)?;
-    let shown = traces.into_iter().map(|(hash, trace)| TraceResult::new_success(trace, Some(hash)));
-    shape::json_of(&shown.collect::<Vec<_>>())
+    Ok(traces.into_iter().map(|(hash, trace)| json!({ "txHash": hash, "result": trace })).collect())
 }
 
 /// Traces of the transactions of a block from one position up to another.
@@ -112,15 +106,18 @@ fn traces(
     at: (&Headers<Evm>, &EvmBlock),
     range: (usize, usize),
     options: &GethDebugTracingOptions,
-) -> Result<Vec<(B256, GethTrace)>, RpcError> {
-    let look = |mut seen: Seen<'_, DebugInspector>| {
-        let trace = seen
-            .tracer
-            .get_result(Some(seen.about), seen.environment, seen.block, seen.outcome, seen.state)
-            .map_err(|error| server_error(error.to_string()))?;
-        Ok((seen.tx.hash(), trace))
+) -> Result<Vec<(B256, Value)>, RpcError> {
+    let look = |seen: Seen<'_, Tracer>| {
+        let traced = Traced {
+            about: Some(seen.about),
+            environment: seen.environment,
+            block: seen.block,
+            outcome: seen.outcome,
+            state: seen.state,
+        };
+        Ok((seen.tx.hash(), seen.tracer.result(traced)?))
     };
-    watch(context, call, options).each(at, range, || tracer(options), look)
+    watch(context, call, options).each(at, range, || Tracer::new(options), look)
 }
 
 /// A block that is not in the chain, on one that is known.
@@ -146,16 +143,13 @@ fn trace_call(context: &Context, call: &Call) -> Answer {
     let scene = Scene::on(context, at, start, options.state_overrides, options.block_overrides)?;
     let scene = scene.until(deadline.clone());
     let tx = call::environment(context, &request)?;
-    let tracer = watch.bounded(tracer(&options.tracing_options)?);
+    let tracer = watch.bounded(Tracer::new(&options.tracing_options)?);
     let inspected = scene.inspect(tx.clone(), tracer);
-    let (Outcome { result, changes }, mut inspector) =
+    let (Outcome { result, changes }, measured) =
         inspected.map_err(|error| watch.failed(&deadline, error))?;
-    let seen = ResultAndState::new(result, changes);
-    let trace = inspector
-        .tracer
-        .get_result(None, &tx, &scene.block, &seen, &mut scene.overlay.clone())
-        .map_err(|error| server_error(error.to_string()))?;
-    shape::json_of(&trace)
+    let outcome = ResultAndState::new(result, changes);
+    let (environment, block, state) = (&tx, &scene.block, &mut scene.overlay.clone());
+    measured.tracer.result(Traced { about: None, environment, block, outcome: &outcome, state })
 }
 
 /// The state inside of a block, in front of one of its transactions.

@@ -15,12 +15,13 @@ use chainwright_evm::types::{EvmBlock, EvmHeader, EvmTx};
 use chainwright_rpc::{Answer, RpcError};
 use revm::context::result::ExecutionResult;
 use revm::context_interface::block::BlobExcessGasAndPrice;
+use revm::primitives::hardfork::SpecId;
 use serde_json::json;
 
 use super::logs::{Logs, Numbered};
 use super::plan::Plan;
 use super::{Options, refuse, transaction};
-use crate::call::{self, halted, reverted};
+use crate::call::{self, Last, halted, reverted};
 use crate::chain::{fault, server_error};
 use crate::dialect::Context;
 use crate::limits::Deadline;
@@ -63,6 +64,7 @@ struct Done {
     tx: EvmTx,
     result: ExecutionResult,
     logs: Vec<Numbered>,
+    last: Last,
 }
 
 impl<'a> Simulation<'a> {
@@ -148,14 +150,14 @@ impl<'a> Simulation<'a> {
         rules.disable_base_fee = !validates && !names_price;
         let outcome =
             machine.inspect(environment).map_err(|error| refuse::call(error, gas, &self.deadline))?;
-        let logs = machine.inspector().take();
+        let (last, logs) = (machine.inspector().last(), machine.inspector().take());
         let result = outcome.result.clone();
         self.gas_left = self.gas_left.saturating_sub(result.tx_gas_used());
         executor.keep(&tx, outcome).map_err(|error| refuse::call(error, gas, &self.deadline))?;
         if wraps {
             wrap_nonce(executor.machine().overlay(), caller).map_err(fault)?;
         }
-        Ok(Done { tx, result, logs })
+        Ok(Done { tx, result, logs, last })
     }
 
     /// Fills in what a call leaves open (geth, `sanitizeCall`).
@@ -175,6 +177,11 @@ impl<'a> Simulation<'a> {
             return Err(refuse::block_gas(left, wanted));
         }
         request.gas = Some(wanted.min(self.gas_left));
+        if executor.machine().cfg().spec < SpecId::LONDON && request.gas_price.is_none() {
+            // Nothing else is known there.
+            request.gas_price = Some(0);
+            (request.max_fee_per_gas, request.max_priority_fee_per_gas) = (None, None);
+        }
         Ok(())
     }
 
@@ -242,7 +249,7 @@ fn result(block: &EvmBlock, index: usize, done: &Done) -> Answer {
         ExecutionResult::Success { output, .. } => shown["returnData"] = json!(output.data()),
         ExecutionResult::Revert { output, .. } => shown["error"] = reverted(output).to_json(),
         ExecutionResult::Halt { reason, .. } => {
-            shown["error"] = json!({ "code": refuse::HALTED, "message": halted(reason) });
+            shown["error"] = json!({ "code": refuse::HALTED, "message": halted(reason, || Some(done.last)) });
         }
     }
     Ok(shown)

@@ -3,9 +3,12 @@
 //! Source: go-ethereum 1.16, `internal/ethapi/logtracer.go`. As there, logs that a revert takes back keep their numbers.
 
 use alloy_primitives::{Address, B256, Log, U256, address, b256};
+use chainwright_evm::execute::MachineContext;
 use revm::Inspector;
-use revm::context_interface::{ContextTr, JournalTr};
-use revm::interpreter::{CallInputs, CallOutcome, CallScheme, CreateInputs, CreateOutcome};
+use revm::context_interface::{ContextTr as _, JournalTr as _};
+use revm::interpreter::{CallInputs, CallOutcome, CallScheme, CreateInputs, CreateOutcome, Interpreter};
+
+use crate::call::Last;
 
 /// Stands for ether (ERC-7528).
 const ETHER: Address = address!("0xEeeeeEeeeEeEeeEeEeEeeEEEeeeeEeeeeeeeEEeE");
@@ -24,6 +27,7 @@ pub(super) struct Logs {
     open: Vec<Vec<Numbered>>,
     done: Vec<Numbered>,
     count: u64,
+    last: Last,
 }
 
 impl Logs {
@@ -35,6 +39,11 @@ impl Logs {
     pub(super) fn take(&mut self) -> Vec<Numbered> {
         self.open.clear();
         core::mem::take(&mut self.done)
+    }
+
+    /// The last operation of the call that is over.
+    pub(super) fn last(&self) -> Last {
+        self.last
     }
 
     fn push(&mut self, log: Log) {
@@ -57,12 +66,16 @@ impl Logs {
     }
 }
 
-impl<C: ContextTr> Inspector<C> for Logs {
-    fn log(&mut self, _: &mut C, log: Log) {
+impl Inspector<MachineContext> for Logs {
+    fn step(&mut self, interpreter: &mut Interpreter, context: &mut MachineContext) {
+        self.last.step(interpreter, context);
+    }
+
+    fn log(&mut self, _: &mut MachineContext, log: Log) {
         self.push(log);
     }
 
-    fn call(&mut self, _: &mut C, inputs: &mut CallInputs) -> Option<CallOutcome> {
+    fn call(&mut self, _: &mut MachineContext, inputs: &mut CallInputs) -> Option<CallOutcome> {
         self.open.push(Vec::new());
         let to = if inputs.scheme == CallScheme::CallCode {
             inputs.bytecode_address
@@ -75,11 +88,11 @@ impl<C: ContextTr> Inspector<C> for Logs {
         None
     }
 
-    fn call_end(&mut self, _: &mut C, _: &CallInputs, outcome: &mut CallOutcome) {
+    fn call_end(&mut self, _: &mut MachineContext, _: &CallInputs, outcome: &mut CallOutcome) {
         self.close(outcome.result.result.is_ok());
     }
 
-    fn create(&mut self, context: &mut C, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
+    fn create(&mut self, context: &mut MachineContext, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
         self.open.push(Vec::new());
         if self.shows_transfers && !inputs.value().is_zero() {
             // A fault of the disk comes up again as soon as the creation begins.
@@ -89,7 +102,7 @@ impl<C: ContextTr> Inspector<C> for Logs {
         None
     }
 
-    fn create_end(&mut self, _: &mut C, _: &CreateInputs, outcome: &mut CreateOutcome) {
+    fn create_end(&mut self, _: &mut MachineContext, _: &CreateInputs, outcome: &mut CreateOutcome) {
         self.close(outcome.result.result.is_ok());
     }
 

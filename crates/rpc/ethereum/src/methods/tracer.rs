@@ -133,7 +133,9 @@ fn without_empty(shown: &mut Value, state: &mut Overlay) -> Result<(), RpcError>
             empty.push(name.clone());
         }
     }
-    empty.iter().for_each(|name| drop(accounts.remove(name)));
+    for name in empty {
+        accounts.remove(&name);
+    }
     Ok(())
 }
 

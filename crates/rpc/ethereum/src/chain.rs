@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256};
-use chainwright_chain::{ChainHandle, Codec, Fault, Headers, Height, Published, View};
+use chainwright_chain::{ChainHandle, Codec, Fault, Headers, Height, Published, Status, View};
 use chainwright_evm::Evm;
 use chainwright_evm::types::{EvmBlock, EvmReceipts};
 use chainwright_indexes::IndexError;
@@ -68,7 +68,7 @@ impl Reader {
                 Ok(head().ancestor(Height(height)).filter(|found| found.height() == Height(height)))
             }
             BlockId::Hash(wanted) => {
-                let found = published.headers(&chainwright_chain::BlockId(wanted.block_hash.0));
+                let found = self.by_hash(&wanted.block_hash);
                 match found {
                     Some(found) if wanted.require_canonical == Some(true) && !published.is_active(&found) => {
                         Err(server_error("hash is not currently canonical"))
@@ -81,6 +81,12 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// A block by its hash: one whose body is there, and of which no rule is known to be broken.
+    fn by_hash(&self, hash: &B256) -> Option<Headers<Evm>> {
+        let known = self.published().block(&chainwright_chain::BlockId(hash.0))?;
+        (!matches!(known.status, Status::Header | Status::Invalid(_))).then_some(known.headers)
     }
 
     /// The chain as it stood after the block a caller means.

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
-use chainwright_chain::{ChainHandle, Ledger as _};
+use chainwright_chain::{BlockId, ChainHandle, Ledger as _};
 use chainwright_evm::Evm;
 use chainwright_evm::trie::ProofTrie;
 use chainwright_rpc::{Answer, Call, Dialect, Follower, Host, Method, Parameter, Session, Style};
@@ -24,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) host: Arc<dyn Host>,
     /// What a call may cost.
     pub(crate) limits: CallLimits,
+    /// The tip that is suggested while this block is the head, in wei.
+    pub(crate) tip: Mutex<Option<(BlockId, u128)>>,
     /// Stands where the last proof was asked for; loaded for the first one.
     pub(crate) proofs: Mutex<Option<ProofTrie<Evm>>>,
     /// The same for blocks to which the journal does not lead back.
@@ -91,6 +93,7 @@ impl EthereumDialect {
             chain,
             host,
             limits,
+            tip: Mutex::default(),
             proofs: Mutex::default(),
             old_proofs: Mutex::default(),
             subscriptions: Arc::default(),

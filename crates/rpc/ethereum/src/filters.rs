@@ -35,7 +35,7 @@ const POOLED_MAX: usize = 65_536;
 /// Blocks or logs one answer holds before the rest is left for the next one.
 const ANSWER_MAX: usize = 20_000;
 /// geth's code for limits (EIP-1474).
-const LIMIT_EXCEEDED: i32 = -32005;
+pub(crate) const LIMIT_EXCEEDED: i32 = -32005;
 
 /// What a filter watches, and how far it has told.
 pub(crate) enum Watch {

@@ -90,24 +90,48 @@ pub(crate) fn waiting(tx: &EvmTx) -> Result<RpcTransaction, RpcError> {
 
 /// All logs of a block, numbered through it.
 pub(crate) fn logs(block: &EvmBlock, receipts: &EvmReceipts, removed: bool) -> Vec<rpc::Log> {
-    let mut number = 0;
     let mut all = Vec::new();
-    for (index, receipt) in receipts.receipts.iter().enumerate() {
-        for log in &receipt.logs {
-            all.push(rpc::Log {
-                inner: log.clone(),
-                block_hash: Some(block.header.hash()),
-                block_number: Some(block.header.number),
-                block_timestamp: Some(block.header.timestamp),
-                transaction_hash: block.transactions.get(index).map(EvmTx::hash),
-                transaction_index: Some(index as u64),
-                log_index: Some(number),
-                removed,
-            });
-            number += 1;
-        }
+    for index in 0..receipts.receipts.len() {
+        let place = (index, all.len());
+        all.extend(logs_of(block, receipts, place, removed));
     }
     all
+}
+
+/// The logs of one transaction of a block, by its index and the number of logs before it.
+fn logs_of(
+    block: &EvmBlock,
+    receipts: &EvmReceipts,
+    (index, before): (usize, usize),
+    removed: bool,
+) -> impl Iterator<Item = rpc::Log> {
+    let transaction_hash = block.transactions.get(index).map(EvmTx::hash);
+    let logs = receipts.receipts.get(index).into_iter().flat_map(|receipt| &receipt.logs);
+    logs.zip(before as u64..).map(move |(log, number)| rpc::Log {
+        inner: log.clone(),
+        block_hash: Some(block.header.hash()),
+        block_number: Some(block.header.number),
+        block_timestamp: Some(block.header.timestamp),
+        transaction_hash,
+        transaction_index: Some(index as u64),
+        log_index: Some(number),
+        removed,
+    })
+}
+
+/// The receipts of all transactions of a block.
+pub(crate) fn receipts(
+    block: &EvmBlock,
+    receipts: &EvmReceipts,
+    blobs: Option<BlobParams>,
+) -> Result<Vec<Value>, RpcError> {
+    let mut before = 0;
+    let numbered = receipts.receipts.iter().enumerate().map(|(index, receipt)| {
+        let place = (index, before);
+        before += receipt.logs.len();
+        placed_receipt(block, receipts, place, blobs)
+    });
+    numbered.collect()
 }
 
 /// The receipt of one transaction of a block.
@@ -117,15 +141,22 @@ pub(crate) fn receipt(
     index: usize,
     blobs: Option<BlobParams>,
 ) -> Result<Value, RpcError> {
+    let before = receipts.receipts.iter().take(index).map(|receipt| receipt.logs.len()).sum();
+    placed_receipt(block, receipts, (index, before), blobs)
+}
+
+fn placed_receipt(
+    block: &EvmBlock,
+    receipts: &EvmReceipts,
+    (index, before): (usize, usize),
+    blobs: Option<BlobParams>,
+) -> Result<Value, RpcError> {
     let missing = || server_error("receipts of the block are not complete");
     let tx = block.transactions.get(index).ok_or_else(missing)?;
     let receipt = receipts.receipts.get(index).ok_or_else(missing)?;
     let from = sender(tx)?;
     let envelope = tx.envelope();
-    let logs: Vec<_> = logs(block, receipts, false)
-        .into_iter()
-        .filter(|log| log.transaction_index == Some(index as u64))
-        .collect();
+    let logs: Vec<_> = logs_of(block, receipts, (index, before), false).collect();
     let mut shown = json!({
         "blockHash": block.header.hash(),
         "blockNumber": U64::from(block.header.number),
@@ -152,4 +183,49 @@ pub(crate) fn receipt(
         shown["blobGasPrice"] = json!(price);
     }
     Ok(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use alloy_consensus::{SignableTransaction as _, TxLegacy, TxType};
+    use alloy_primitives::{Bytes, Log, Signature};
+    use chainwright_evm::types::EvmReceipt;
+
+    use super::*;
+
+    /// A block of so many transactions with so many logs each.
+    fn full(count: usize, logs: usize) -> (EvmBlock, EvmReceipts) {
+        let header = EvmHeader::new(Header::default());
+        let mut block = EvmBlock { header, transactions: Vec::new(), ommers: Vec::new(), withdrawals: None };
+        let mut receipts = EvmReceipts::default();
+        for nonce in 0..count as u64 {
+            let fields = TxLegacy { nonce, ..TxLegacy::default() };
+            let tx = EvmTx::new(TxEnvelope::Legacy(fields.into_signed(Signature::test_signature())));
+            tx.assume_sender(Address::ZERO);
+            block.transactions.push(tx);
+            receipts.receipts.push(EvmReceipt {
+                tx_type: TxType::Legacy,
+                outcome: Eip658Value::Eip658(true),
+                cumulative_gas_used: 21_000 * (nonce + 1),
+                logs: vec![Log::new_unchecked(Address::ZERO, Vec::new(), Bytes::new()); logs],
+            });
+        }
+        (block, receipts)
+    }
+
+    #[test]
+    fn receipts_number_logs_through_the_block_and_cost_as_much_as_there_is_to_show() {
+        let (block, receipts) = full(1_000, 30);
+        let began = Instant::now();
+        let shown = super::receipts(&block, &receipts, None).unwrap();
+        assert_eq!(shown[0]["logs"][29]["logIndex"], "0x1d");
+        assert_eq!(shown[999]["logs"][0]["logIndex"], json!(U64::from(999 * 30)));
+        assert_eq!(shown[999], receipt(&block, &receipts, 999, None).unwrap());
+        let told = logs(&block, &receipts, false);
+        assert_eq!(shown[7]["logs"], json_of(&told[7 * 30..8 * 30].to_vec()).unwrap());
+        // All logs for each receipt took minutes.
+        assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    }
 }

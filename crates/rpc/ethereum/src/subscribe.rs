@@ -14,8 +14,16 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::dialect::Context;
+use crate::filters::LIMIT_EXCEEDED;
 use crate::methods::{block_receipts, syncing};
 use crate::shape;
+
+/// Subscriptions one connection may have at a time.
+const OWN_MAX: usize = 100;
+/// Subscriptions of all connections at a time.
+const ALL_MAX: usize = 10_000;
+/// Addresses, topics and hashes that all subscriptions may name together: some 64 MiB.
+const NAMES_MAX: usize = 1_000_000;
 
 /// What a subscriber wants to hear of.
 pub(crate) enum Topic {
@@ -33,10 +41,27 @@ pub(crate) enum Topic {
     Syncing,
 }
 
+impl Topic {
+    /// How many addresses, topics and hashes it names.
+    fn names(&self) -> usize {
+        match self {
+            Self::Logs(filter) => {
+                filter.address.iter().count()
+                    + filter.topics.iter().map(|topic| topic.iter().count()).sum::<usize>()
+            }
+            Self::Receipts(hashes) => hashes.len(),
+            _ => 0,
+        }
+    }
+}
+
 struct Subscription {
     id: String,
     session: Session,
     topic: Topic,
+    names: usize,
+    /// Whether the subscriber knows the id, so that it can be told.
+    has_begun: bool,
 }
 
 impl Subscription {
@@ -58,18 +83,34 @@ struct Inner {
 pub(crate) struct Subscriptions(Mutex<Inner>);
 
 impl Subscriptions {
-    /// An id nobody has.
-    pub(crate) fn fresh_id(&self) -> String {
+    /// Makes room for a subscription, and gives its id. Nothing is told before [`Subscriptions::begin`].
+    ///
+    /// # Errors
+    /// When the connection, or all of them together, have too many.
+    pub(crate) fn add(&self, session: Session, topic: Topic) -> Result<String, RpcError> {
         let mut inner = self.0.lock();
+        inner.active.retain(|it| !it.session.is_closed());
+        let own = inner.active.iter().filter(|it| it.session.id() == session.id()).count();
+        let names = topic.names();
+        let named: usize = inner.active.iter().map(|it| it.names).sum();
+        let refused = |words: String| Err(RpcError::new(LIMIT_EXCEEDED, words));
+        if own >= OWN_MAX {
+            return refused(format!("too many subscriptions (at most {OWN_MAX} per connection); end some"));
+        }
+        if inner.active.len() >= ALL_MAX || named.saturating_add(names) > NAMES_MAX {
+            return refused("too many subscriptions of all connections; try again later".to_owned());
+        }
         inner.count += 1;
-        format!("{:#x}", inner.count)
+        let id = format!("{:#x}", inner.count);
+        inner.active.push(Subscription { id: id.clone(), session, topic, names, has_begun: false });
+        Ok(id)
     }
 
     /// Begins to tell, and tells `first` at once; to be called once the reply with the id is on its way.
-    pub(crate) fn add(&self, id: String, session: Session, topic: Topic, first: Option<Value>) {
-        let subscription = Subscription { id, session, topic };
-        if first.is_none_or(|first| subscription.tell(&first)) {
-            self.0.lock().active.push(subscription);
+    pub(crate) fn begin(&self, id: &str, first: Option<&Value>) {
+        if let Some(subscription) = self.0.lock().active.iter_mut().find(|it| it.id == id) {
+            // Whoever is gone is forgotten with the next message.
+            subscription.has_begun = first.is_none_or(|first| subscription.tell(first));
         }
     }
 
@@ -92,7 +133,9 @@ impl Subscriptions {
 
     /// Tells every subscriber what is made for its topic; who is gone is forgotten.
     fn tell(&self, make: impl Fn(&Topic) -> Vec<Value>) {
-        self.0.lock().active.retain(|it| make(&it.topic).iter().all(|result| it.tell(result)));
+        self.0.lock().active.retain(|it| {
+            !it.session.is_closed() && (!it.has_begun || make(&it.topic).iter().all(|result| it.tell(result)))
+        });
     }
 }
 
@@ -228,12 +271,14 @@ mod tests {
         let (alice, mut told) = session(1);
         let (bob, _) = session(2);
         let all = Subscriptions::default();
-        let id = all.fresh_id();
-        all.add(id.clone(), alice.clone(), Topic::Pending, None);
+        let id = all.add(alice.clone(), Topic::Pending).unwrap();
         let pending = |topic: &Topic| match topic {
             Topic::Pending => vec![json!("0x07")],
             _ => Vec::new(),
         };
+        all.tell(pending);
+        assert_eq!(told.next(), None, "the reply with the id comes first");
+        all.begin(&id, None);
         all.tell(pending);
         let message = r#"{"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":"0x1","result":"0x07"}}"#;
         assert_eq!(told.next().as_deref(), Some(message));
@@ -242,5 +287,26 @@ mod tests {
         all.tell(pending);
         assert_eq!(told.next(), None);
         assert!(all.is_empty());
+    }
+
+    #[test]
+    fn only_so_many_subscriptions_are_kept() {
+        let all = Subscriptions::default();
+        let (alice, _told) = session(1);
+        let ids: Vec<_> = (0..OWN_MAX).map(|_| all.add(alice.clone(), Topic::Heads).unwrap()).collect();
+        assert_eq!(all.add(alice.clone(), Topic::Heads).unwrap_err().code, LIMIT_EXCEEDED);
+        assert!(all.remove(&ids[0], &alice));
+        all.add(alice.clone(), Topic::Heads).unwrap();
+        let (bob, _told) = session(2);
+        let many = || Topic::Receipts(vec![B256::ZERO; NAMES_MAX]);
+        all.add(bob.clone(), many()).unwrap();
+        assert_eq!(all.add(bob.clone(), many()).unwrap_err().code, LIMIT_EXCEEDED);
+        all.close(&bob);
+        all.add(bob, many()).unwrap();
+        let others: Vec<_> = (3..).map(session).take(ALL_MAX / OWN_MAX).collect();
+        let add = |at: usize| all.add(others[at % others.len()].0.clone(), Topic::Heads);
+        let room = ALL_MAX - OWN_MAX - 1;
+        assert!((0..room).all(|at| add(at).is_ok()));
+        assert_eq!(add(room).unwrap_err().code, LIMIT_EXCEEDED);
     }
 }

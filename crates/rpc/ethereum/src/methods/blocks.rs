@@ -188,6 +188,5 @@ pub(crate) fn block_receipts(context: &Context, headers: &Headers<Evm>) -> Answe
     let block = context.chain.body(headers)?;
     let config = context.chain.ledger().config();
     let blobs = config.blob_params(config.fork(&block.header));
-    let all = (0..receipts.receipts.len()).map(|index| shape::receipt(&block, &receipts, index, blobs));
-    all.collect::<Result<Vec<_>, _>>().map(Value::Array)
+    shape::receipts(&block, &receipts, blobs).map(Value::Array)
 }

@@ -126,7 +126,8 @@ pub(super) fn estimated(context: &Context, request: &TransactionRequest) -> Resu
 fn estimate_in(context: &Context, mut scene: Scene, request: &TransactionRequest) -> Result<u64, RpcError> {
     let tx = environment(context, request)?;
     let mut high = highest(&mut scene, request, &tx, context.limits.gas_max())?;
-    if is_transfer(&mut scene, &tx)? && matches!(attempt(&scene, &tx, TRANSFER_GAS)?, Trial::Enough { .. }) {
+    if is_transfer(&mut scene, &tx)? && matches!(attempt(&scene, &tx, TRANSFER_GAS), Ok(Trial::Enough { .. }))
+    {
         return Ok(TRANSFER_GAS);
     }
     let too_little = || server_error(format!("gas required exceeds allowance ({high})"));

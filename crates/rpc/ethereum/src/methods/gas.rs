@@ -81,9 +81,20 @@ pub(crate) const METHODS: &[Entry] = &[
     },
 ];
 
-/// The tip most transactions of the last blocks had to pay (geth, `eth/gasprice` `SuggestTipCap`).
+/// The tip most transactions of the last blocks had to pay (geth, `eth/gasprice` `SuggestTipCap`). It is looked for once per
+/// head.
 pub(crate) fn suggested_tip(context: &Context) -> Result<u128, RpcError> {
+    let mut kept = context.tip.lock();
     let head = context.chain.published().head().headers;
+    if let Some((_, tip)) = kept.filter(|(at, _)| *at == head.id()) {
+        return Ok(tip);
+    }
+    let tip = tip_at(context, &head)?;
+    *kept = Some((head.id(), tip));
+    Ok(tip)
+}
+
+fn tip_at(context: &Context, head: &Headers<Evm>) -> Result<u128, RpcError> {
     let mut tips = Vec::new();
     for headers in head.down().take(TIP_BLOCKS).filter(|block| block.header().gas_used > 0) {
         let block = context.chain.body(&headers)?;

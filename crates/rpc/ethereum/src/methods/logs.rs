@@ -4,6 +4,7 @@ use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
 use chainwright_chain::{Headers, Height};
 use chainwright_evm::Evm;
+use chainwright_evm::types::EvmReceipts;
 use chainwright_rpc::{Call, Kind, Parameter, RpcError};
 use serde_json::Value;
 
@@ -60,8 +61,10 @@ pub(super) fn search(context: &Context, filter: &Filter) -> Result<Vec<Log>, Rpc
         FilterBlockOption::AtBlockHash(hash) => {
             let block = context.chain.headers(BlockId::from(hash))?;
             let block = block.ok_or_else(|| server_error("unknown block"))?;
+            // What was never executed here has no logs that could be told, and it is not known that there are none.
+            let receipts = context.chain.receipts(&block)?.ok_or_else(|| server_error("unknown block"))?;
             hunt.is_single = true;
-            hunt.collect(&block)?;
+            hunt.take(&block, &receipts)?;
         }
         FilterBlockOption::Range { from_block, to_block } => {
             let head = context.chain.published().head().headers;
@@ -145,12 +148,17 @@ impl<'c> Hunt<'c> {
             return Ok(());
         }
         let Some(receipts) = self.context.chain.receipts(headers)? else { return Ok(()) };
+        self.take(headers, &receipts)
+    }
+
+    /// Appends the logs of a block that fit.
+    fn take(&mut self, headers: &Headers<Evm>, receipts: &EvmReceipts) -> Result<(), RpcError> {
         let logs = receipts.receipts.iter().flat_map(|receipt| &receipt.logs);
         if !logs.into_iter().any(|log| self.filter.matches(log)) {
             return Ok(());
         }
         let block = self.context.chain.body(headers)?;
-        let fitting = shape::logs(&block, &receipts, false);
+        let fitting = shape::logs(&block, receipts, false);
         for log in fitting.into_iter().filter(|log| self.filter.matches(&log.inner)) {
             self.bytes += log.inner.data.data.len();
             self.found.push(log);

@@ -108,7 +108,10 @@ impl Drop for Waiting<'_> {
 
 fn send_and_wait(context: &Context, call: &Call) -> Answer {
     let asked = match call.param(1) {
-        Value::Number(number) => number.as_u64(),
+        Value::Number(number) => {
+            let whole = number.as_u64();
+            Some(whole.ok_or_else(|| input::invalid(1, "a whole number of milliseconds expected"))?)
+        }
         _ => input::optional::<U64>(call, 1)?.map(|asked| asked.to()),
     };
     let asked = asked.filter(|asked| *asked > 0).map_or(WAIT_DEFAULT, Duration::from_millis);

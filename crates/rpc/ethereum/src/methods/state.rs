@@ -97,7 +97,7 @@ fn nonce(context: &Context, call: &Call) -> Answer {
 
 /// The slot a call names.
 fn slot(call: &Call) -> Result<U256, RpcError> {
-    slot_of(call.text(1).unwrap_or_default())
+    slot_of(&input::required::<String>(call, 1)?)
 }
 
 /// A slot in hexadecimal digits, padded or not (geth, `internal/ethapi` `decodeStorageKey`).

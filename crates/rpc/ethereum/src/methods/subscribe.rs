@@ -55,8 +55,10 @@ fn topic(call: &Call) -> Result<Topic, RpcError> {
             check_range(&filter)?;
             Ok(Topic::Logs(Box::new(filter)))
         }
-        "newPendingTransactions" if call.param(1).as_bool() == Some(true) => Ok(Topic::PendingWhole),
-        "newPendingTransactions" => Ok(Topic::Pending),
+        "newPendingTransactions" => {
+            let whole = input::optional(call, 1)?.unwrap_or(false);
+            Ok(if whole { Topic::PendingWhole } else { Topic::Pending })
+        }
         "transactionReceipts" => receipts(call),
         "syncing" => Ok(Topic::Syncing),
         other => {
@@ -86,9 +88,9 @@ fn receipts(call: &Call) -> Result<Topic, RpcError> {
 fn subscribe(context: &Context, call: &Call) -> Answer {
     let session = call.session()?.clone();
     let topic = topic(call)?;
-    let id = context.subscriptions.fresh_id();
-    let (subscriptions, own) = (Arc::clone(&context.subscriptions), id.clone());
     let first = matches!(topic, Topic::Syncing).then(|| sync_status(syncing(context)));
-    call.after_reply(move || subscriptions.add(own, session, topic, first));
+    let id = context.subscriptions.add(session, topic)?;
+    let (subscriptions, own) = (Arc::clone(&context.subscriptions), id.clone());
+    call.after_reply(move || subscriptions.begin(&own, first.as_ref()));
     Ok(json!(id))
 }

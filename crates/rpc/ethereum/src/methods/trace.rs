@@ -157,11 +157,11 @@ fn before(watch: &Watch<'_>, at: BlockId, count: u64) -> Result<Overlay, RpcErro
     let chain = &watch.context.chain;
     let headers = chain.headers(at)?.ok_or_else(|| server_error("header not found"))?;
     let block = chain.body(&headers)?;
-    let count = usize::try_from(count).ok().filter(|count| *count < block.transactions.len());
+    let known = usize::try_from(count).ok().filter(|count| *count < block.transactions.len() || *count == 0);
     let out_of_range = || {
-        let words = format!("transaction index out of range for block {:#x}", block.header.hash());
+        let words = format!("transaction index {count} out of range for block {:#x}", block.header.hash());
         server_error(words)
     };
-    let count = count.ok_or_else(out_of_range)?;
+    let count = known.ok_or_else(out_of_range)?;
     Ok(watch.until(&headers, &block, count)?.into_machine().into_overlay())
 }

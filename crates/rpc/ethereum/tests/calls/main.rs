@@ -6,6 +6,7 @@
 mod bombs;
 #[path = "../execution_apis/node.rs"]
 mod node;
+mod refused;
 mod simulate;
 
 use std::time::Duration;

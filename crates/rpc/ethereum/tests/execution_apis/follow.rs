@@ -1,5 +1,6 @@
 //! What callers are told when the head moves, back and forth: filters and subscriptions see the same.
 
+use alloy_primitives::B256;
 use chainwright_rpc::testing::session;
 use serde_json::{Value, json};
 
@@ -92,4 +93,27 @@ fn who_asks_for_progress_is_told_at_once_that_there_is_none() {
     let (alice, mut told) = session(1);
     let id = node.ask("eth_subscribe", json!(["syncing"]), Some(&alice)).unwrap();
     assert_eq!(results(&mut told, &id), [json!(false)]);
+}
+
+#[test]
+fn blocks_without_bodies_and_blocks_that_break_rules_are_none() {
+    let Some(folder) = folder() else { return };
+    let node = Node::with_chain(&folder);
+    let ask = |name: &str, params: Value| node.ask(name, params, None).unwrap();
+    let is_none = |hash: B256| {
+        ["eth_getBlockByHash", "eth_getHeaderByHash", "eth_getBlockReceipts"].into_iter().all(|name| {
+            let params = if name == "eth_getBlockByHash" { json!([hash, false]) } else { json!([hash]) };
+            ask(name, params).is_null()
+        })
+    };
+    let logs = |hash: B256| node.ask("eth_getLogs", json!([{ "blockHash": hash }]), None);
+    let stored = node.import_beside(&folder, |header| header.extra_data = b"beside".into());
+    assert_eq!(ask("eth_getBlockByHash", json!([stored, false]))["hash"], json!(stored));
+    assert_eq!(logs(stored).unwrap_err().message, "unknown block", "nobody executed it");
+    let alone = node.import_header(&folder, |header| header.extra_data = b"alone".into());
+    assert!(is_none(alone));
+    let broken = node.import_beside(&folder, |header| header.state_root = B256::ZERO);
+    assert!(!node.can_be_head(broken));
+    assert!(is_none(broken));
+    assert_eq!(logs(broken).unwrap_err().message, "unknown block");
 }

@@ -6,6 +6,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use alloy_consensus::Header;
+use alloy_primitives::B256;
 use bytes::Bytes;
 use chainwright_chain::{
     BlockId, BoxFuture, ChainHandle, Clock, Consensus, Driver, Header as _, Inbox, Inline, Ledger as _,
@@ -35,6 +37,16 @@ impl Clock for Late {
     fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
         Box::pin(core::future::pending())
     }
+}
+
+/// The chain of a folder.
+fn blocks(folder: &Path) -> Vec<EvmBlock> {
+    let mut rest = Bytes::from(std::fs::read(folder.join("chain.rlp")).unwrap());
+    let mut all = Vec::new();
+    while !rest.is_empty() {
+        all.push(EvmBlock::take(&mut rest).unwrap());
+    }
+    all
 }
 
 /// A node and its methods.
@@ -103,21 +115,41 @@ impl Node {
     }
 
     fn import(&self, folder: &Path) {
-        let mut rest = Bytes::from(std::fs::read(folder.join("chain.rlp")).unwrap());
-        while !rest.is_empty() {
-            let block = EvmBlock::take(&mut rest).unwrap();
+        for block in blocks(folder) {
             let id = block.header.id();
             self.chain.import(block).wait().unwrap().unwrap();
             self.chain.prefer(id).wait().unwrap().unwrap();
         }
     }
 
+    /// Stores a block like the last one of a folder's chain, but for what is altered in its header; its hash.
+    pub(crate) fn import_beside(&self, folder: &Path, alter: impl FnOnce(&mut Header)) -> B256 {
+        let mut block = blocks(folder).pop().unwrap();
+        block.header.alter(alter);
+        let hash = block.header.hash();
+        self.chain.import(block).wait().unwrap().unwrap();
+        hash
+    }
+
+    /// The same of its header alone.
+    pub(crate) fn import_header(&self, folder: &Path, alter: impl FnOnce(&mut Header)) -> B256 {
+        let mut header = blocks(folder).pop().unwrap().header;
+        header.alter(alter);
+        let hash = header.hash();
+        self.chain.import_headers(vec![header]).wait().unwrap().unwrap();
+        hash
+    }
+
+    /// Whether a known block can be the head.
+    pub(crate) fn can_be_head(&self, hash: B256) -> bool {
+        self.chain.prefer(BlockId(hash.0)).wait().unwrap().is_ok()
+    }
+
     fn choose(&self, folder: &Path) {
         let choice = std::fs::read_to_string(folder.join("headfcu.json")).unwrap();
         let choice: Value = serde_json::from_str(&choice).unwrap();
         let id = |name: &str| {
-            let hash: alloy_primitives::B256 =
-                serde_json::from_value(choice["params"][0][name].clone()).unwrap();
+            let hash: B256 = serde_json::from_value(choice["params"][0][name].clone()).unwrap();
             BlockId(hash.0)
         };
         self.chain.prefer(id("headBlockHash")).wait().unwrap().unwrap();
@@ -145,7 +177,7 @@ impl Node {
 
     /// Makes a known block the head, and lets the follower hear of it.
     pub(crate) fn prefer(&self, hash: &Value) {
-        let hash: alloy_primitives::B256 = serde_json::from_value(hash.clone()).unwrap();
+        let hash: B256 = serde_json::from_value(hash.clone()).unwrap();
         self.chain.prefer(BlockId(hash.0)).wait().unwrap().unwrap();
         let head = self.chain.published().head().headers;
         let notice = Notice::Head(head.id(), head.height());

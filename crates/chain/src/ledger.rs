@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::{
     Attributes, BlockId, Codec, Delta, Epoch, Fault, Hash, Headers, Jobs, Pool, Reject, StateView, TableSpec,
-    Timestamp, TxId, ValidatorSet, Weight,
+    Task, Timestamp, TxId, ValidatorSet, Weight,
 };
 
 /// A native block header. It has no height of its own: [`Headers`] knows it.
@@ -59,6 +59,11 @@ pub trait Transaction: Codec + Clone + Send + Sync + 'static {
     /// What peers announce; differs where the id does not commit to all bytes.
     fn relay_id(&self) -> TxId {
         self.id()
+    }
+    /// What judging it will need, depends on nothing else, and takes long: who has it from a peer does this first, on another
+    /// thread than the driver's. What it finds stays with the transaction. `None` unless said otherwise.
+    fn work_ahead(&self) -> Option<Task> {
+        None
     }
 }
 

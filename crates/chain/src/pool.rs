@@ -36,7 +36,7 @@ pub trait Pool<L: Ledger>: Default + Send + Sync + 'static {
     /// Why it is not taken; the pool has not changed then.
     fn submit(&mut self, ledger: &L, tx: Arc<L::Tx>, at: &PoolContext<'_, L>) -> Result<Admission, Refusal>;
 
-    /// Follows the chain. Called before the new head is published.
+    /// Follows the chain. Whoever reads the pool next sees the new head, too.
     ///
     /// # Errors
     /// A [`Fault`] of the disk.

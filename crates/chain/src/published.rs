@@ -20,8 +20,13 @@ pub enum Notice {
     Head(BlockId, Height),
     /// A heavier valid header is known.
     BestHeader(BlockId, Height),
-    /// The pool took a transaction (relay id).
-    Pooled(TxId),
+    /// The pool took a transaction.
+    Pooled {
+        /// What other transactions and people call it.
+        id: TxId,
+        /// What peers announce.
+        relay_id: TxId,
+    },
     /// A block became final.
     Finalized(BlockId, Height),
     /// The head as it would be found after a power cut moved: there are events to ask for.
@@ -165,7 +170,8 @@ impl<L: Ledger> Published<L> {
         self.proofs.read().get(id).cloned()
     }
 
-    /// The pool, for reading. Keep the guard short: the driver waits for it.
+    /// The pool, for reading. Keep the guard short: the driver waits for it. As long as it is held, [`Published::head`] is the
+    /// head that the pool has followed.
     pub fn pool(&self) -> RwLockReadGuard<'_, L::Pool> {
         self.pool.read()
     }

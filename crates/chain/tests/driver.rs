@@ -2,6 +2,8 @@
 
 mod support;
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use chainwright_chain::*;
 use support::*;
@@ -96,6 +98,36 @@ fn a_heavier_branch_takes_over_and_the_pool_is_told() {
         assert_eq!(told.0, old[2..].iter().rev().map(id).collect::<Vec<_>>());
         assert_eq!(told.1, new.iter().map(id).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn whoever_holds_the_pool_sees_the_head_it_has_followed() {
+    let mut bench = Bench::new(1);
+    let published = bench.chain.published().clone();
+    let (genesis_id, is_done) = (bench.head(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut looks = 0;
+            while !is_done.load(Ordering::Relaxed) {
+                let pool = published.pool();
+                let followed = pool.told.last().and_then(|(_, joined)| joined.last()).copied();
+                let head = published.head().headers.id();
+                drop(pool);
+                assert_eq!(head, followed.unwrap_or(genesis_id), "after {looks} looks");
+                looks += 1;
+            }
+        });
+        let mut tip = genesis();
+        for n in 0..1000_u32 {
+            tip = block_on(&tip, 1, &[((n % 5) as u8, (n % 250) as u8)]);
+            assert_eq!(bench.import(&tip), Ok(Imported::Valid));
+            if reader.is_finished() {
+                break;
+            }
+        }
+        is_done.store(true, Ordering::Relaxed);
+        reader.join().expect("pool and head have moved as one");
+    });
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use chainwright_chain::{Consensus, Work as _};
 use chainwright_evm::Evm;
-use chainwright_evm::config::{BeaconRule, Genesis, TimeRule};
+use chainwright_evm::config::{BeaconRule, Fork, Genesis, TimeRule};
+use chainwright_evm::execute::BUILT_BYTES_MAX;
 use chainwright_evm::types::{EvmHeader, target_of};
 use chainwright_external::External;
 use chainwright_pow::{TargetRule, compact_of, expand};
@@ -25,8 +26,31 @@ fn ledger(file: &ChainFile, genesis: Genesis) -> CliResult<Evm> {
     Ok(Evm::new(genesis).with_pool_policy(section(file)?.pool_policy()))
 }
 
-/// Longest message: EIP-7934 allows blocks of 8 MiB, and before Osaka only gas limits them.
+/// Longest message: EIP-7934 allows blocks of 8 MiB; before Osaka only gas limits them, see [`check_block_bytes`].
 const MESSAGE_MAX: u32 = 32 << 20;
+const _: () = assert!(BUILT_BYTES_MAX < MESSAGE_MAX as usize);
+
+/// Gas of the cheapest byte of a transaction, a zero (yellow paper, Gtxdatazero), and since Prague (EIP-7623).
+const ZERO_BYTE_GAS: u64 = 4;
+const ZERO_BYTE_GAS_FLOOR: u64 = 10;
+
+/// Refuses a chain that begins with blocks peers could not send each other.
+fn check_block_bytes(genesis: &Genesis) -> CliResult<()> {
+    let gas_per_byte = match genesis.config.fork(&genesis.header) {
+        fork if fork >= Fork::Osaka => return Ok(()),
+        fork if fork >= Fork::Prague => ZERO_BYTE_GAS_FLOOR,
+        _ => ZERO_BYTE_GAS,
+    };
+    let gas_max = gas_per_byte * BUILT_BYTES_MAX as u64;
+    if genesis.header.gas_limit <= gas_max {
+        return Ok(());
+    }
+    let limit = genesis.header.gas_limit;
+    Err(CliError::usage(format!(
+        "evm: with {limit} gas a block can be longer than any message between nodes"
+    ))
+    .hint(format!("under this fork at most {gas_max} gas; since Osaka blocks are limited by themselves")))
+}
 
 /// The address blocks pay: its 20 bytes.
 fn payee(overrides: &Overrides) -> CliResult<Vec<u8>> {
@@ -44,6 +68,7 @@ fn payee(overrides: &Overrides) -> CliResult<Vec<u8>> {
 pub(super) fn with_pow(file: &ChainFile, overrides: &Overrides) -> CliResult<Box<dyn Cell>> {
     section(file)?.refuse_development()?;
     let genesis = section(file)?.genesis(file.folder.as_deref(), true)?;
+    check_block_bytes(&genesis)?;
     let first = FirstBlock { time: genesis.header.timestamp, target: target_of(genesis.header.difficulty) };
     let mut pow = pow_engine(file, first, overrides, payee(overrides)?)?;
     pow.time_step_seconds = time_step_seconds(&genesis);
@@ -66,6 +91,7 @@ fn time_step_seconds(genesis: &Genesis) -> u64 {
 /// One key seals: development chains.
 pub(super) fn with_solo(file: &ChainFile, overrides: &Overrides) -> CliResult<Box<dyn Cell>> {
     let mut genesis = section(file)?.genesis(file.folder.as_deref(), false)?;
+    check_block_bytes(&genesis)?;
     genesis.config.beacon = BeaconRule::Nobody;
     let step = time_step_seconds(&genesis);
     let genesis = section(file)?.for_developers(genesis, file.dev.is_some())?;
@@ -108,5 +134,30 @@ fn assemble(
         }),
         wants_headers_first: false,
         framing: Framing::Rlp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn opened(fork: &str, gas_limit: u64) -> CliResult<()> {
+        let (_, text) = crate::spec::PRESETS.iter().find(|(name, _)| *name == "pow-evm").unwrap();
+        let text = text.replace("fork = \"osaka\"", &format!("fork = \"{fork}\""));
+        let text = text.replace("gas_limit = 30_000_000", &format!("gas_limit = {gas_limit}"));
+        let file = crate::spec::parse(&text, "test.toml").unwrap();
+        with_pow(&file, &Overrides::default()).map(drop)
+    }
+
+    #[test]
+    fn blocks_have_to_fit_into_messages() {
+        let error = opened("cancun", 200_000_000).unwrap_err().to_string();
+        assert!(error.contains("longer than any message"), "{error}");
+        opened("cancun", 130_000_000).unwrap();
+        opened("prague", 200_000_000).unwrap();
+        opened("prague", 400_000_000).unwrap_err();
+        opened("osaka", 400_000_000).unwrap();
     }
 }

@@ -69,11 +69,11 @@ impl<L: Ledger> Driver<L> {
         dry_run: bool,
         now: Timestamp,
     ) -> Result<Admission, Refusal> {
-        let relay_id = tx.relay_id();
+        let pooled = Notice::Pooled { id: tx.id(), relay_id: tx.relay_id() };
         let context = PoolContext { head: &self.head_view(), now, dry_run };
         let admission = self.published.pool.write().submit(&self.parts.ledger, tx, &context)?;
         if !dry_run {
-            self.published.notify(Notice::Pooled(relay_id));
+            self.published.notify(pooled);
         }
         Ok(admission)
     }

@@ -323,8 +323,10 @@ impl<L: Ledger> Driver<L> {
         self.head = View { headers: end.clone(), state: self.rows_view() };
         self.base = self.head_view();
         self.rebase_flights();
+        self.published.tree.write().prune_candidates(&self.head.headers);
         self.tell_pool((&left, &joining), &steps, now);
-        self.publish_head();
+        self.durability.commits += 1;
+        self.published.notify(Notice::Head(self.head.headers.id(), self.head.headers.height()));
         self.release_missing();
         for block in &joining {
             self.answer(block.id, &Ok(Imported::Valid));
@@ -344,6 +346,7 @@ impl<L: Ledger> Driver<L> {
         }
     }
 
+    /// Whoever holds the pool sees the head it has followed: both change as one.
     pub(super) fn tell_pool(
         &mut self,
         (disconnected, connected): (&Bodies<L>, &Bodies<L>),
@@ -351,22 +354,17 @@ impl<L: Ledger> Driver<L> {
         now: Timestamp,
     ) {
         let change = HeadChange { disconnected, connected, steps, head: &self.head_view(), now };
-        let told = self.published.pool.write().head_changed(&self.parts.ledger, &change);
-        if let Err(fault) = told {
+        let mut pool = self.published.pool.write();
+        let told = pool.head_changed(&self.parts.ledger, &change);
+        if told.is_err() {
             // It stopped half-way: an empty pool is poorer than a wrong one, and right.
-            *self.published.pool.write() = L::Pool::default();
-            self.note_fault(&fault);
-        }
-    }
-
-    fn publish_head(&mut self) {
-        {
-            let mut tree = self.published.tree.write();
-            tree.prune_candidates(&self.head.headers);
+            *pool = L::Pool::default();
         }
         *self.published.head.write() = self.head.clone();
-        self.durability.commits += 1;
-        self.published.notify(Notice::Head(self.head.headers.id(), self.head.headers.height()));
+        drop(pool);
+        if let Err(fault) = told {
+            self.note_fault(&fault);
+        }
     }
 
     /// Nothing is left to do: whoever still waits is answered with what is known.

@@ -319,7 +319,7 @@ async fn next_notice(notices: &mut mpsc::Receiver<Notice>, wants_pooled: bool) -
     loop {
         match notices.next().await {
             None | Some(Notice::Stopping) => return Wake::Stopping,
-            Some(Notice::Pooled(_)) if wants_pooled => return Wake::Pooled,
+            Some(Notice::Pooled { .. }) if wants_pooled => return Wake::Pooled,
             Some(_) => {}
         }
     }

@@ -92,7 +92,7 @@ impl<L: Ledger> Protocol<L> {
                 self.update_best_header(&id);
                 self.downloads.refill_all = true;
             }
-            Notice::Pooled(id) => self.pooled(id),
+            Notice::Pooled { relay_id, .. } => self.pooled(relay_id),
             Notice::Finalized(id, _) => self.spread_proof(id),
             Notice::BodyMissing(..) => self.downloads.refill_all = true,
             Notice::Durable(..) | Notice::Stopping => {}

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use chainwright_chain::{Block as _, ChainHandle, Header as _, Ledger, Transaction as _};
+use chainwright_chain::{Block as _, ChainHandle, Fault, Header as _, Ledger, Transaction as _};
 use chainwright_network::{ConnectionKind, Input, NetworkAddress, Output, PeerId, Protocol};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
@@ -219,13 +219,23 @@ impl<L: Ledger> PeersThread<L> {
             }
             Output::SubmitTransaction { token, tx } => {
                 let (id, log) = (tx.id(), self.log.clone());
-                let reply = self.chain.submit(tx);
-                self.answer_later(reply, move |result| {
+                let answer = move |result| {
                     if let Err(refusal) = &result {
                         log.debug(format!("{} was not accepted: {refusal}", L::show_id(&id.0)));
                     }
                     Input::TransactionSubmitted { token, result }
-                });
+                };
+                let Some(task) = tx.work_ahead() else {
+                    // At once: what follows may build on it.
+                    return self.answer_later(self.chain.submit(tx), answer);
+                };
+                let (chain, runtime) = (self.chain.clone(), self.gate.runtime.clone());
+                let reply = async move {
+                    let done = runtime.spawn_blocking(task).await;
+                    done.map_err(|error| Fault::new(format!("judging a transaction ahead: {error}")))?;
+                    chain.submit(tx).await
+                };
+                self.answer_later(reply, answer);
             }
             Output::Finalize { token, id, proof } => {
                 let reply = self.chain.finalize(id, proof);
@@ -236,7 +246,7 @@ impl<L: Ledger> PeersThread<L> {
 
     fn answer_later<T: Send + 'static>(
         &self,
-        reply: chainwright_chain::Reply<T>,
+        reply: impl Future<Output = Result<T, Fault>> + Send + 'static,
         input: impl FnOnce(T) -> Input + Send + 'static,
     ) {
         let gate = self.gate.clone();

@@ -1,7 +1,6 @@
 //! Which block a caller means, and what is known of it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256};
@@ -16,10 +15,6 @@ use crate::past::Library;
 
 /// geth's code for most things that fail on the server's side.
 pub(crate) const SERVER_ERROR: i32 = -32000;
-
-/// How often, and how long in between, it is looked whether the head is published that the pool knows already.
-const LOOKS_MAX: u32 = 1_000;
-const LOOK_PAUSE: Duration = Duration::from_micros(100);
 
 /// The chain as the methods read it.
 pub(crate) struct Reader {
@@ -102,30 +97,6 @@ impl Reader {
         self.library.view(&self.handle, headers)
     }
 
-    /// The nonce of an account's next transaction, those that wait counted.
-    ///
-    /// The pool hears of a new head just before everybody else: what a block took from it may be in neither for a moment.
-    pub(crate) fn next_nonce(&self, address: &Address) -> Result<u64, RpcError> {
-        let mut looks = 0;
-        loop {
-            let (waiting, followed) = {
-                let pool = self.published().pool();
-                (pool.pending_nonce(address), pool.height())
-            };
-            let head = self.published().head();
-            if let Some(nonce) = waiting {
-                return Ok(nonce);
-            }
-            let is_behind = followed.is_some_and(|height| height > u64::from(head.headers.height().0));
-            if !is_behind || looks == LOOKS_MAX {
-                let row = self.ledger().overlay(&head).account(*address).map_err(fault)?;
-                return Ok(row.map_or(0, |row| row.nonce));
-            }
-            looks += 1;
-            std::thread::sleep(LOOK_PAUSE);
-        }
-    }
-
     /// The body of a block.
     pub(crate) fn body(&self, block: &Headers<Evm>) -> Result<EvmBlock, RpcError> {
         lookup::read(self.published(), block).map_err(fault)
@@ -138,6 +109,20 @@ impl Reader {
         };
         let receipts = EvmReceipts::decode(&bytes);
         receipts.map(Some).map_err(|error| fault(Fault::new(error.to_string())))
+    }
+
+    /// The nonce of an account's next transaction, after those that wait. Pool and head are read as one, or the pool would
+    /// have let go of what the head does not count yet.
+    pub(crate) fn next_nonce(&self, address: &Address) -> Result<u64, RpcError> {
+        let (waiting, head) = {
+            let pool = self.published().pool();
+            (pool.pending_nonce(address), self.published().head())
+        };
+        if let Some(nonce) = waiting {
+            return Ok(nonce);
+        }
+        let row = self.ledger().overlay(&head).account(*address).map_err(fault)?;
+        Ok(row.map_or(0, |row| row.nonce))
     }
 
     /// Where a transaction stands in the chain: asked of the index, and of the newest blocks, which it may not know yet.

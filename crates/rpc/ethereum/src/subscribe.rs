@@ -164,7 +164,7 @@ impl Teller {
     /// Tells what happened.
     pub(crate) fn hear(&mut self, notices: &[Notice]) {
         let pooled = notices.iter().filter_map(|notice| match notice {
-            Notice::Pooled(id) => Some(B256::from(id.0)),
+            Notice::Pooled { id, .. } => Some(B256::from(id.0)),
             _ => None,
         });
         pooled.clone().for_each(|hash| self.context.filters.pooled(hash));

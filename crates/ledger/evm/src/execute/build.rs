@@ -26,6 +26,16 @@ const GAS_MIN: u64 = 21_000;
 /// Bytes of a block that are not transactions: its header, and room for lengths.
 const FRAME_BYTES: usize = 4096;
 
+/// Bytes of the longest block that is built under rules without EIP-7934, where only gas limits blocks: peers take messages of
+/// a mebibyte more.
+pub const BUILT_BYTES_MAX: usize = 31 << 20;
+
+/// Bytes of transactions that a block has room for.
+fn room(fork: Fork, bytes_taken: usize) -> usize {
+    let size_max = if fork >= Fork::Osaka { BLOCK_SIZE_MAX } else { BUILT_BYTES_MAX };
+    size_max.saturating_sub(FRAME_BYTES + bytes_taken)
+}
+
 /// Transactions that want into a block, the best first.
 pub trait Candidates {
     /// The next one, and who signed it.
@@ -92,10 +102,7 @@ fn fill(
     bytes_taken: usize,
     candidates: &mut impl Candidates,
 ) -> Result<Vec<EvmTx>, Fault> {
-    let mut bytes_left = BLOCK_SIZE_MAX.saturating_sub(FRAME_BYTES + bytes_taken);
-    if executor.fork < Fork::Osaka {
-        bytes_left = usize::MAX;
-    }
+    let mut bytes_left = room(executor.fork, bytes_taken);
     let mut transactions = Vec::new();
     while executor.gas_left() >= GAS_MIN {
         let Some((tx, sender)) = candidates.next() else { break };
@@ -149,4 +156,18 @@ pub fn complete_header(
     header.blob_gas_used = (fork >= Fork::Cancun).then_some(finished.blob_gas_used);
     header.requests_hash = (fork >= Fork::Prague).then(|| requests_hash(&finished.receipts.requests));
     header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_limited_in_bytes_under_every_fork() {
+        for fork in Fork::ALL {
+            let size_max = if fork < Fork::Osaka { BUILT_BYTES_MAX } else { BLOCK_SIZE_MAX };
+            assert_eq!(room(fork, 1000), size_max - FRAME_BYTES - 1000, "{fork:?}");
+        }
+        assert_eq!(room(Fork::Cancun, usize::MAX - FRAME_BYTES), 0);
+    }
 }

@@ -28,7 +28,7 @@ mod roots;
 
 pub use block::{Executor, Finished, environment};
 pub use bound::{Bound, IsOver};
-pub use build::{Built, Candidates, build_block, complete_header};
+pub use build::{BUILT_BYTES_MAX, Built, Candidates, build_block, complete_header};
 pub use call::{AccountOverride, BlockOverride, call_rules, replay};
 pub use check::{execute_block, receipts_root};
 pub use env::{block_environment, machine_rules};

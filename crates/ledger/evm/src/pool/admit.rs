@@ -78,6 +78,9 @@ impl Judge<'_> {
         let sequence = pool.sequence;
         let entry = Entry { tx, sender, sequence, since: self.now, cost, authorities, bytes };
         let victims = self.room(pool, &entry, &own, replaced)?;
+        if is_blob {
+            sidecar::check_proofs(&entry.tx)?;
+        }
         Ok(Judged { entry, state, victims })
     }
 
@@ -127,7 +130,9 @@ impl Judge<'_> {
             if queued >= self.policy.account_queue && last.is_none_or(|last| last < own.nonce) {
                 return Err(policy_with(ACCOUNT_LIMIT, format!("pooled {queued} txs")));
             }
-            let oldest = pool.waiting.first().is_none_or(|(_, address)| *address == sender);
+            // Where the account would stand among those that wait: it may have been quiet for long.
+            let place = (own.account.map_or(self.now, |account| account.beat), sender);
+            let oldest = pool.waiting.first().is_none_or(|first| place <= *first);
             let is_last = last.is_none_or(|last| last < own.nonce);
             if pool.totals.queued >= self.policy.global_queue && oldest && is_last {
                 return Err(full());
@@ -135,11 +140,9 @@ impl Judge<'_> {
             return Ok(());
         }
         let mine = own.account.map_or(0, Account::pending) + 1;
-        let largest = pool.crowds.last().map_or(0, |(count, _)| *count);
-        if pool.totals.pending >= self.policy.global_slots
-            && mine > self.policy.account_slots
-            && mine > largest
-        {
+        // Of equal crowds the one of the highest address gives way.
+        let is_largest = pool.crowds.last().is_none_or(|largest| (mine, sender) > *largest);
+        if pool.totals.pending >= self.policy.global_slots && mine > self.policy.account_slots && is_largest {
             return Err(full());
         }
         Ok(())

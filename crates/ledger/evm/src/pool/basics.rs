@@ -13,15 +13,12 @@ use super::words::{
     INVALID_SENDER, TIP_TOO_LOW, TYPE_NOT_SUPPORTED, invalid, invalid_with, policy, policy_with,
 };
 use crate::config::Fork;
-use crate::types::EvmTx;
+use crate::types::{BLOBS_MAX, EvmTx};
 
 /// EIP-2930, EIP-1559, EIP-7702.
 const ACCESS_LIST_TYPE: u8 = 1;
 const DYNAMIC_FEE_TYPE: u8 = 2;
 const SET_CODE_TYPE: u8 = 4;
-
-/// Blobs of one transaction (EIP-7594; geth `BlobTxMaxBlobs`).
-const BLOBS_MAX: usize = 6;
 
 /// Judges a transaction that came from outside; returns who signed it.
 pub(super) fn check(tx: &EvmTx, bytes: usize, terms: &Terms, pool: &PoolPolicy) -> Result<Address, Refusal> {

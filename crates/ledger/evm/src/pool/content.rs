@@ -58,11 +58,6 @@ impl EvmPool {
         self.accounts.get(address).map(Account::next_nonce)
     }
 
-    /// The height of the head that the pool followed last; `None` if it has followed none.
-    pub fn height(&self) -> Option<u64> {
-        self.terms.as_ref().map(|terms| terms.height)
-    }
-
     /// What the pool knows of a transaction.
     pub fn entry(&self, hash: &B256) -> Option<&Entry> {
         let (sender, nonce) = self.by_hash.get(hash)?;

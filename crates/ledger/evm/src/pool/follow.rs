@@ -87,9 +87,10 @@ impl EvmPool {
     fn keep_blobs(&mut self, joined: &[(&EvmTx, u64)]) {
         for (tx, height) in joined.iter().filter(|(tx, _)| tx.ty() == BLOB_TYPE) {
             let hash = tx.hash();
-            let sidecar = self.entry(&hash).and_then(|entry| entry.tx.sidecar().cloned());
-            if let Some(sidecar) = sidecar.or_else(|| self.limbo.take(&hash)) {
-                self.limbo.keep(hash, sidecar, *height);
+            let ours = self.entry(&hash).map(|entry| Arc::clone(&entry.tx));
+            let ours = ours.filter(|tx| tx.sidecar().is_some());
+            if let Some(whole) = ours.or_else(|| self.limbo.take(&hash)) {
+                self.limbo.keep(whole, *height);
             }
         }
     }
@@ -113,11 +114,11 @@ impl EvmPool {
     ) -> Result<(), Fault> {
         let joined: HashSet<B256> = change.joined.iter().map(|(tx, _)| tx.hash()).collect();
         for tx in change.left.iter().filter(|tx| !joined.contains(&tx.hash())) {
-            let sidecar = self.limbo.take(&tx.hash());
-            if tx.ty() == BLOB_TYPE && sidecar.is_none() {
+            let whole = self.limbo.take(&tx.hash());
+            if tx.ty() == BLOB_TYPE && whole.is_none() {
                 continue;
             }
-            let tx = tx.without_sidecar().with_sidecar(sidecar);
+            let tx = whole.unwrap_or_else(|| Arc::new(tx.without_sidecar()));
             let bytes = sidecar::bytes_of(&tx);
             let sender = match basics::check_mined(&tx, bytes, terms) {
                 Ok(sender) => sender,
@@ -133,7 +134,6 @@ impl EvmPool {
             let (cost, sequence) = (cost.saturating_to(), self.sequence);
             self.sequence += 1;
             let authorities = authorities(&tx);
-            let tx = Arc::new(tx);
             self.put(Entry { tx, sender, sequence, since: change.now, cost, authorities, bytes }, state);
         }
         Ok(())

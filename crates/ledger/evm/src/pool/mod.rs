@@ -10,7 +10,7 @@
 //!
 //! Rules, their order and their words are geth's (v1.16.7, `core/txpool`), with these differences: one order for evictions
 //! (see `order`); limits are kept at every moment and not by a loop in the background, so what would be the first to go is
-//! refused instead of taken and dropped; blobs of the old form are not converted after Osaka.
+//! refused instead of taken and dropped; blobs of the old form are not converted after Osaka; blobs are verified last.
 //!
 //! Start reading at [`EvmPool`], then `admit.rs`.
 //!
@@ -40,7 +40,7 @@ use std::sync::Arc;
 
 use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, B256};
-use chainwright_chain::Timestamp;
+use chainwright_chain::{Timestamp, Transaction as _};
 
 pub use account::Entry;
 pub use best::{Best, Candidate};
@@ -69,6 +69,8 @@ struct Totals {
 pub struct EvmPool {
     accounts: HashMap<Address, Account>,
     by_hash: HashMap<B256, (Address, u64)>,
+    /// Hashes of transactions with blobs by what peers call them.
+    by_relay_id: HashMap<B256, B256>,
     heads: Heads,
     cheapest: Cheapest,
     /// Accounts by how many of their transactions are pending.
@@ -169,6 +171,9 @@ impl EvmPool {
 
     fn remember(&mut self, entry: &Entry) {
         self.by_hash.insert(entry.tx.hash(), (entry.sender, entry.tx.nonce()));
+        if entry.is_blob() {
+            self.by_relay_id.insert(entry.tx.relay_id().0.into(), entry.tx.hash());
+        }
         self.cheapest.insert(&entry.bid());
         self.totals.slots += entry.slots();
         self.totals.bytes += entry.bytes;
@@ -180,6 +185,9 @@ impl EvmPool {
 
     fn forget(&mut self, entry: &Entry) {
         self.by_hash.remove(&entry.tx.hash());
+        if entry.is_blob() {
+            self.by_relay_id.remove(&B256::from(entry.tx.relay_id().0));
+        }
         self.cheapest.remove(&entry.bid());
         self.totals.slots -= entry.slots();
         self.totals.bytes -= entry.bytes;

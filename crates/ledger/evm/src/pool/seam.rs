@@ -78,7 +78,9 @@ impl Pool<Evm> for EvmPool {
     }
 
     fn get(&self, id: &TxId) -> Option<Arc<EvmTx>> {
-        self.entry(&B256::from(id.0)).map(|entry| Arc::clone(&entry.tx))
+        let id = B256::from(id.0);
+        let hash = self.by_relay_id.get(&id).unwrap_or(&id);
+        self.entry(hash).map(|entry| Arc::clone(&entry.tx))
     }
 
     fn len(&self) -> usize {

@@ -2,12 +2,13 @@
 //!
 //! Blocks hold no blobs, and a transaction without them cannot go into another block. So when a block takes one, its blobs
 //! go to the [`Limbo`], from where a reorganisation brings them back.
+//!
+//! Proofs take milliseconds, so they come last, after what the account can pay; geth looks at them first.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use alloy_consensus::Transaction as _;
-use alloy_eips::eip4844::env_settings::EnvKzgSettings;
 use alloy_eips::eip4844::kzg_to_versioned_hash;
 use alloy_primitives::B256;
 use chainwright_chain::Refusal;
@@ -22,7 +23,7 @@ const BLOB_FEE_MIN: u128 = 1;
 /// Proofs of one blob since Osaka (EIP-7594 `CELLS_PER_EXT_BLOB`).
 const CELLS_PER_BLOB: usize = 128;
 
-/// Judges the blobs of a transaction: counts, hashes, and proofs by KZG, which takes milliseconds (geth `validateBlobTx`).
+/// Judges the blobs of a transaction but for their proofs: counts and hashes (geth `validateBlobTx`).
 pub(super) fn check(tx: &EvmTx, terms: &Terms) -> Result<(), Refusal> {
     let Some(sidecar) = tx.sidecar() else {
         return Err(policy("missing sidecar in blob transaction"));
@@ -42,8 +43,12 @@ pub(super) fn check(tx: &EvmTx, terms: &Terms) -> Result<(), Refusal> {
         (Sidecar::Eip7594(_), false) => return Err(policy("cell proof is not supported yet")),
         _ => {}
     }
-    let verified = sidecar.validate(hashes, EnvKzgSettings::Default.get());
-    verified.map_err(|error| invalid_with("KZG verification error", error.to_string()))
+    Ok(())
+}
+
+/// Judges the proofs of what [`check`] let through, by KZG: milliseconds, unless whoever handed it in has done so.
+pub(super) fn check_proofs(tx: &EvmTx) -> Result<(), Refusal> {
+    tx.verify_blobs().map_err(|error| invalid_with("KZG verification error", error))
 }
 
 fn check_counts(sidecar: &Sidecar, hashes: &[B256]) -> Result<(), Refusal> {
@@ -86,23 +91,28 @@ pub(super) fn bytes_of(tx: &EvmTx) -> usize {
 
 /// How many blocks ago a transaction may have been taken for its blobs to be kept.
 const LIMBO_BLOCKS: u64 = 64;
-/// How many transactions' blobs are kept: blocks hold few.
+/// How many transactions with blobs are kept: blocks hold few.
 const LIMBO_MAX: usize = 1024;
+/// Encoded bytes of what is kept: the blobs of about as many blocks, at six of 128 KiB in each.
+const LIMBO_BYTES_MAX: usize = 128 << 20;
 
-/// Blobs of transactions that blocks have taken.
+/// Transactions with their blobs that blocks have taken without. The lowest blocks' are the first to go.
 #[derive(Debug, Default)]
 pub(super) struct Limbo {
-    blobs: HashMap<B256, (u64, Arc<Sidecar>)>,
+    kept: HashMap<B256, (u64, Arc<EvmTx>)>,
     by_height: BTreeSet<(u64, B256)>,
+    bytes: usize,
 }
 
 impl Limbo {
-    /// Keeps the blobs of a transaction that the block at `height` took.
-    pub(super) fn keep(&mut self, hash: B256, sidecar: Arc<Sidecar>, height: u64) {
+    /// Keeps a transaction with its blobs that the block at `height` took.
+    pub(super) fn keep(&mut self, tx: Arc<EvmTx>, height: u64) {
+        let hash = tx.hash();
         self.take(&hash);
-        self.blobs.insert(hash, (height, sidecar));
+        self.bytes += bytes_of(&tx);
+        self.kept.insert(hash, (height, tx));
         self.by_height.insert((height, hash));
-        while self.blobs.len() > LIMBO_MAX
+        while (self.kept.len() > LIMBO_MAX || self.bytes > LIMBO_BYTES_MAX)
             && let Some((_, oldest)) = self.by_height.first().copied()
         {
             self.take(&oldest);
@@ -110,10 +120,11 @@ impl Limbo {
     }
 
     /// Gives back what was kept.
-    pub(super) fn take(&mut self, hash: &B256) -> Option<Arc<Sidecar>> {
-        let (height, sidecar) = self.blobs.remove(hash)?;
+    pub(super) fn take(&mut self, hash: &B256) -> Option<Arc<EvmTx>> {
+        let (height, tx) = self.kept.remove(hash)?;
         self.by_height.remove(&(height, *hash));
-        Some(sidecar)
+        self.bytes -= bytes_of(&tx);
+        Some(tx)
     }
 
     /// Lets go of what is too deep for a reorganisation.
@@ -127,7 +138,8 @@ impl Limbo {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        assert_eq!(self.blobs.len(), self.by_height.len());
-        self.blobs.len()
+        assert_eq!(self.kept.len(), self.by_height.len());
+        assert_eq!(self.bytes, self.kept.values().map(|(_, tx)| bytes_of(tx)).sum::<usize>());
+        self.kept.len()
     }
 }

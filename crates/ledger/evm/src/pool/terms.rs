@@ -23,7 +23,7 @@ pub(super) struct Terms {
     pub(super) gas_limit: u64,
     /// Of the next block, in wei per gas; zero before London.
     pub(super) base_fee: u128,
-    /// EIP-7825.
+    /// The chain's own limit, under every fork; else EIP-7825's since Osaka.
     pub(super) transaction_gas_max: Option<u64>,
     /// EIP-3860.
     pub(super) init_code_max: Option<usize>,
@@ -51,8 +51,9 @@ impl Terms {
             gas: GasParams::new_spec(fork.spec_id()),
             gas_limit: head.gas_limit,
             base_fee: u128::from(next_base_fee(config, head)),
-            transaction_gas_max: (fork >= Fork::Osaka)
-                .then(|| limits.transaction_gas_max.unwrap_or(MAX_TX_GAS_LIMIT_OSAKA)),
+            transaction_gas_max: limits
+                .transaction_gas_max
+                .or((fork >= Fork::Osaka).then_some(MAX_TX_GAS_LIMIT_OSAKA)),
             init_code_max: (fork >= Fork::Shanghai).then_some(init_code_max),
         }
     }

@@ -21,4 +21,4 @@ mod tx;
 pub use block::EvmBlock;
 pub use header::{EvmHeader, difficulty_of, target_of};
 pub use receipt::{EvmReceipt, EvmReceipts};
-pub use tx::{EvmTx, PooledEnvelope, RecoverError, Sidecar, TxEnvelope};
+pub use tx::{BLOBS_MAX, EvmTx, PooledEnvelope, RecoverError, Sidecar, TxEnvelope};

@@ -6,15 +6,16 @@ use std::sync::{Arc, OnceLock};
 use alloy_consensus::transaction::RlpEcdsaEncodableTx;
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_consensus::{
-    EthereumTxEnvelope, EthereumTypedTransaction, SignableTransaction, TxEip4844, TxEip4844WithSidecar,
-    TxLegacy,
+    EthereumTxEnvelope, EthereumTypedTransaction, SignableTransaction, Transaction as _, TxEip4844,
+    TxEip4844WithSidecar, TxLegacy,
 };
 use alloy_eips::Typed2718;
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
+use alloy_eips::eip4844::env_settings::EnvKzgSettings;
 use alloy_eips::eip7594::BlobTransactionSidecarVariant;
 use alloy_primitives::{Address, B256, Signature, U256, keccak256};
 use bytes::Bytes;
-use chainwright_chain::{Codec, DecodeError, TxId};
+use chainwright_chain::{Codec, DecodeError, Task, TxId};
 
 use super::rlp;
 
@@ -26,6 +27,9 @@ pub type Sidecar = BlobTransactionSidecarVariant;
 
 /// A signed transaction as peers and RPC send it: one with blobs brings its sidecar.
 pub type PooledEnvelope = EthereumTxEnvelope<TxEip4844WithSidecar<Sidecar>>;
+
+/// Blobs of one transaction (EIP-7594; geth `BlobTxMaxBlobs`).
+pub const BLOBS_MAX: usize = 6;
 
 /// EIP-4844.
 const BLOB_TYPE: u8 = 3;
@@ -56,11 +60,19 @@ fn unsigned_legacy(tx: &TxLegacy) -> Vec<u8> {
 #[error("invalid transaction v, r, s values")]
 pub struct RecoverError;
 
-/// A signed transaction. Cheap to clone; clones share hash and sender.
+/// A signed transaction. Cheap to clone; clones share hash, sender and what is known of the blobs.
 #[derive(Clone)]
 pub struct EvmTx {
     shared: Arc<Shared>,
-    sidecar: Option<Arc<Sidecar>>,
+    blobs: Option<Arc<Blobs>>,
+}
+
+/// A sidecar beside one transaction, and what has been found out about it.
+struct Blobs {
+    sidecar: Arc<Sidecar>,
+    relay_id: OnceLock<B256>,
+    /// Why the proofs do not hold, if they do not.
+    verdict: OnceLock<Result<(), String>>,
 }
 
 struct Shared {
@@ -80,7 +92,7 @@ impl EvmTx {
 
     fn assemble(envelope: TxEnvelope, raw: Bytes) -> Self {
         let hash = keccak256(&raw);
-        Self { shared: Arc::new(Shared { envelope, raw, hash, sender: OnceLock::new() }), sidecar: None }
+        Self { shared: Arc::new(Shared { envelope, raw, hash, sender: OnceLock::new() }), blobs: None }
     }
 
     /// A transaction that nobody signed, as simulations show it: its signature is zeros, `v` included (geth,
@@ -105,13 +117,14 @@ impl EvmTx {
             sidecar = Some(Arc::new(blobs));
             tx
         });
-        Self { sidecar, ..Self::new(envelope) }
+        Self::new(envelope).with_sidecar(sidecar)
     }
 
     /// The same transaction with blobs beside it.
     #[must_use]
     pub fn with_sidecar(mut self, sidecar: Option<Arc<Sidecar>>) -> Self {
-        self.sidecar = sidecar;
+        self.blobs = sidecar
+            .map(|sidecar| Arc::new(Blobs { sidecar, relay_id: OnceLock::new(), verdict: OnceLock::new() }));
         self
     }
 
@@ -123,7 +136,38 @@ impl EvmTx {
 
     /// Blobs, commitments and proofs, if they are at hand.
     pub fn sidecar(&self) -> Option<&Arc<Sidecar>> {
-        self.sidecar.as_ref()
+        self.blobs.as_ref().map(|blobs| &blobs.sidecar)
+    }
+
+    /// Whether the sidecar is that of the transaction, proofs by KZG included; milliseconds on first use.
+    ///
+    /// # Errors
+    /// Why not, in words of the library that verifies; there is no sidecar, for example.
+    pub fn verify_blobs(&self) -> Result<(), String> {
+        let Some(blobs) = &self.blobs else { return Err("missing sidecar".to_owned()) };
+        let verify = || {
+            let hashes = self.blob_versioned_hashes().unwrap_or_default();
+            let count = blobs.sidecar.blobs().len();
+            // The library would make room for whatever numbers there are.
+            if count > BLOBS_MAX || count != hashes.len() {
+                return Err(format!("{count} blobs, {} hashes, at most {BLOBS_MAX}", hashes.len()));
+            }
+            let verified = blobs.sidecar.validate(hashes, EnvKzgSettings::Default.get());
+            verified.map_err(|error| error.to_string())
+        };
+        blobs.verdict.get_or_init(verify).clone()
+    }
+
+    /// Does ahead what takes long in judging a transaction and depends on nothing else: recovering its sender and verifying
+    /// its blobs. What is found stays with the transaction and its clones.
+    pub fn prepare(&self) {
+        let _ = (self.sender(), self.verify_blobs());
+    }
+
+    /// What [`EvmTx::verify_blobs`] has found, if it was asked.
+    #[cfg(test)]
+    pub(crate) fn is_verified(&self) -> Option<bool> {
+        self.blobs.as_ref()?.verdict.get().map(Result::is_ok)
     }
 
     /// The signed fields. Prefer [`EvmTx::hash`] to the envelope's own, which may be computed again.
@@ -199,7 +243,11 @@ impl EvmTx {
         let pooled = PooledEnvelope::decode_2718_exact(input)
             .map_err(|error| DecodeError::new(format!("transaction with blobs: {error}")))?;
         check_canonical(&pooled, input)?;
-        Ok(Self::from_pooled(pooled))
+        let tx = Self::from_pooled(pooled);
+        if let Some(blobs) = &tx.blobs {
+            blobs.relay_id.get_or_init(|| keccak256(input));
+        }
+        Ok(tx)
     }
 
     /// Whether EIP-2718 bytes are of the form that brings a sidecar: a list in a list.
@@ -230,14 +278,14 @@ impl core::fmt::Debug for EvmTx {
         f.debug_struct("EvmTx")
             .field("hash", &self.hash())
             .field("envelope", self.envelope())
-            .field("sidecar", &self.sidecar.is_some())
+            .field("sidecar", &self.blobs.is_some())
             .finish_non_exhaustive()
     }
 }
 
 impl PartialEq for EvmTx {
     fn eq(&self, other: &Self) -> bool {
-        self.hash() == other.hash() && self.sidecar == other.sidecar
+        self.hash() == other.hash() && self.sidecar() == other.sidecar()
     }
 }
 
@@ -246,7 +294,7 @@ impl Eq for EvmTx {}
 /// The EIP-2718 bytes; with the sidecar, when there is one, as peers send it.
 impl Codec for EvmTx {
     fn encode(&self, out: &mut Vec<u8>) {
-        match (&self.sidecar, self.envelope()) {
+        match (self.sidecar(), self.envelope()) {
             (Some(sidecar), TxEnvelope::Eip4844(signed)) => {
                 let (tx, signature) = (signed.tx().clone(), *signed.signature());
                 let pooled = TxEip4844WithSidecar { tx, sidecar: Sidecar::clone(sidecar) };
@@ -268,6 +316,23 @@ impl Codec for EvmTx {
 impl chainwright_chain::Transaction for EvmTx {
     fn id(&self) -> TxId {
         TxId(self.hash().0)
+    }
+
+    /// The hash covers no blobs: with them it is Keccak-256 of all that peers send, so that nobody can spoil a transaction's
+    /// name by sending it with false ones. One whose blobs are missing goes by another name still, because its bytes are
+    /// those of the hash.
+    fn relay_id(&self) -> TxId {
+        match &self.blobs {
+            Some(blobs) => TxId(blobs.relay_id.get_or_init(|| keccak256(self.to_bytes())).0),
+            None if self.ty() == BLOB_TYPE => TxId(keccak256([self.raw().as_ref(), &[0]].concat()).0),
+            None => self.id(),
+        }
+    }
+
+    fn work_ahead(&self) -> Option<Task> {
+        self.blobs.as_ref()?;
+        let tx = self.clone();
+        Some(Box::new(move || tx.prepare()))
     }
 }
 

@@ -86,6 +86,8 @@ pub(crate) fn submit(context: &Context, tx: Arc<EvmTx>) -> Result<(), RpcError> 
         Refusal::Fault(error) => fault(error),
         other => server_error(geth_words(&other)),
     };
+    // Here and not on the driver's thread, which everybody waits for.
+    tx.prepare();
     context.chain.handle.submit(tx).wait().map_err(fault)?.map(drop).map_err(refused)
 }
 

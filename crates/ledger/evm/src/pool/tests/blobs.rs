@@ -4,8 +4,10 @@ use alloy_consensus::{TxEip4844, TxEip4844WithSidecar};
 use alloy_eips::eip4844::env_settings::EnvKzgSettings;
 use alloy_eips::eip4844::{Blob, BlobTransactionSidecar};
 use alloy_eips::eip7594::BlobTransactionSidecarEip7594;
+use chainwright_chain::{Codec, Pool};
 use std::sync::OnceLock;
 
+use super::super::sidecar as aside;
 use super::*;
 use crate::types::{PooledEnvelope, Sidecar};
 
@@ -127,4 +129,65 @@ fn blobs_wait_aside_while_their_transaction_is_in_a_block() {
     bench.follow(&[mined], &[], 75);
     let status = bench.pool.status();
     assert_eq!((status.pending, status.queued), (0, 1), "without blobs it cannot come back");
+}
+
+#[test]
+fn what_is_kept_aside_is_limited_in_bytes() {
+    let shared = Arc::new(sidecar());
+    let envelope = |nonce| TxEnvelope::from(fields(nonce, 1).into_signed(signature()));
+    let tx = |nonce| Arc::new(EvmTx::new(envelope(nonce)).with_sidecar(Some(Arc::clone(&shared))));
+    let count = (128 << 20) / aside::bytes_of(&tx(0)) as u64;
+    assert!(count < 1000, "the limit on counts is not the one that is shown");
+    let mut limbo = aside::Limbo::default();
+    (0..count + 10).for_each(|nonce| limbo.keep(tx(nonce), nonce));
+    assert!(limbo.len() as u64 <= count && limbo.len() as u64 > count - 5);
+    assert!(limbo.take(&tx(0).hash()).is_none() && limbo.take(&tx(count + 9).hash()).is_some());
+    limbo.prune(10_000);
+    assert_eq!(limbo.len(), 0);
+}
+
+#[test]
+fn nobody_spoils_the_name_of_a_transaction_with_blobs() {
+    let mut bench = Bench::new();
+    let good = pooled(fields(0, 1), sidecar(), who(0));
+    let Sidecar::Eip7594(mut wrong) = sidecar() else { panic!("made of this form") };
+    wrong.cell_proofs.swap(0, 1);
+    let (bare, false_one) =
+        (Arc::new(good.without_sidecar()), pooled(fields(0, 1), Sidecar::Eip7594(wrong), who(0)));
+    assert!(bare.id() == good.id() && false_one.id() == good.id());
+    let names = std::collections::BTreeSet::from(
+        [&bare, &false_one, &good].map(|tx| tx.relay_id()).map(|name| name.0),
+    );
+    assert!(
+        names.len() == 3 && !names.contains(&good.id().0),
+        "what is remembered as refused is not the good one"
+    );
+    // As read from a peer or as put together here.
+    let read = <EvmTx as Codec>::decode(&good.to_bytes().into()).unwrap();
+    assert_eq!(read.relay_id(), good.relay_id());
+    assert!(bench.submit(&bare).is_err() && bench.submit(&false_one).is_err());
+    bench.takes(&good);
+    let get = |id| Pool::<crate::Evm>::get(&bench.pool, &id).map(|tx| tx.hash());
+    assert_eq!((get(good.id()), get(good.relay_id())), (Some(good.hash()), Some(good.hash())));
+    assert_eq!((get(false_one.relay_id()), get(bare.relay_id())), (None, None));
+}
+
+#[test]
+fn proofs_are_looked_at_last_and_once() {
+    let mut bench = Bench::new();
+    let Sidecar::Eip7594(mut wrong) = sidecar() else { panic!("made of this form") };
+    wrong.cell_proofs.swap(0, 1);
+    let bad = pooled(fields(0, 1), Sidecar::Eip7594(wrong), who(0));
+    bench.account(0).balance = U256::ZERO;
+    let refused = bench.submit(&bad).unwrap_err();
+    assert!(refused.starts_with("insufficient funds"), "{refused}");
+    assert_eq!(bad.is_verified(), None, "who cannot pay costs no time");
+    // What was found ahead stays with the transaction, whatever thread it was found on.
+    bad.work_ahead().unwrap()();
+    assert_eq!(bad.is_verified(), Some(false));
+    let good = pooled(fields(0, 1), sidecar(), who(1));
+    good.work_ahead().unwrap()();
+    assert_eq!((good.is_verified(), good.clone().known_sender()), (Some(true), Some(who(1))));
+    assert!(good.without_sidecar().work_ahead().is_none());
+    bench.takes(&good);
 }

@@ -48,6 +48,28 @@ fn what_waits_behind_a_gap_is_limited_by_account_and_in_all() {
 }
 
 #[test]
+fn what_would_be_the_first_to_go_is_refused() {
+    let with = |counts: [u64; 3]| {
+        let mut bench = small();
+        for (number, count) in (0..).zip(counts) {
+            (0..count).for_each(|nonce| drop(bench.takes(&transfer(who(number), nonce, (20, 2), 0))));
+        }
+        bench
+    };
+    // Of two crowds alike the one of the higher address gives way.
+    with([3, 2, 1]).refuses(&transfer(who(1), 2, (20, 2), 0), "txpool is full");
+    let last = transfer(who(1), 2, (20, 2), 0);
+    assert_eq!(with([2, 3, 1]).takes(&transfer(who(0), 2, (20, 2), 0)).removed, [last.id()]);
+    // An account that has been quiet for long is the first of those that wait.
+    let mut bench = with([1, 0, 0]);
+    bench.now = Timestamp(NOW.0 + 10);
+    for (number, nonce) in [(1, 2), (1, 3), (1, 4), (2, 2)] {
+        bench.takes(&transfer(who(number), nonce, (20, 2), 0));
+    }
+    bench.refuses(&transfer(who(0), 5, (20, 2), 0), "txpool is full");
+}
+
+#[test]
 fn a_full_pool_takes_what_pays_more_and_drops_what_pays_least() {
     let mut bench = small();
     bench.policy.bytes_max = transfer(who(0), 0, (20, 2), 0).raw().len() * 3 + 5;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use alloy_consensus::{Header, SignableTransaction as _, TxEip1559, TxLegacy};
 use alloy_primitives::{Address, Bytes, Signature, TxKind, U256};
-use chainwright_chain::{Admission, Fault, Timestamp};
+use chainwright_chain::{Admission, Fault, Timestamp, Transaction as _};
 
 use super::account::{Account, AccountState};
 use super::admit::{Accounts, Judge};
@@ -125,6 +125,10 @@ impl Bench {
         let dry = self.pool.submit_to(&judge, Arc::clone(tx), true).map_err(|refusal| geth_words(&refusal));
         let real = self.pool.submit_to(&judge, Arc::clone(tx), false).map_err(|refusal| geth_words(&refusal));
         assert_eq!(dry.map(drop), real.clone().map(drop), "a dry run says what a real one does");
+        if let Ok(admission) = &real {
+            assert!(self.pool.entry(&tx.hash()).is_some(), "what was taken is there");
+            assert!(!admission.removed.contains(&tx.id()));
+        }
         self.audit();
         real
     }
@@ -166,6 +170,7 @@ impl Bench {
         assert_eq!(pool.totals.bytes, entries.iter().map(|entry| entry.bytes).sum::<usize>());
         assert_eq!(pool.by_hash.len(), entries.len());
         assert_eq!(pool.cheapest.len(), entries.len());
+        assert_eq!(pool.by_relay_id.len(), entries.iter().filter(|entry| entry.is_blob()).count());
         assert_eq!(
             pool.authorities.values().sum::<usize>(),
             entries.iter().map(|e| e.authorities.len()).sum::<usize>()

@@ -62,6 +62,18 @@ fn gas_of_the_data_and_its_floor() {
 }
 
 #[test]
+fn a_chains_own_limit_on_gas_holds_under_every_fork() {
+    let mut bench = Bench::new();
+    let mut config = ChainConfig::up_to(CHAIN_ID, Fork::Prague);
+    assert_eq!(Terms::at(&config, &head()).transaction_gas_max, None);
+    config.limits.transaction_gas_max = Some(50_000);
+    bench.terms = Terms { base_fee: 7, ..Terms::at(&config, &head()) };
+    let words = "transaction gas limit too high (cap: 50000, tx: 50001)";
+    bench.refuses(&with_input(who(0), 50_001, Vec::new()), words);
+    bench.takes(&with_input(who(0), 50_000, Vec::new()));
+}
+
+#[test]
 fn types_wait_for_their_forks() {
     let sender = who(0);
     let access = TxEip2930 {

@@ -4,6 +4,7 @@
 //! does: command lines, files, ports, JSON-RPC. None of them reaches into a node.
 //!
 //! - [`Running`] a started program; it is stopped when the value is dropped, and nothing else ever is
+//! - [`ChainNode`] our own binary as a node of any chain
 //! - [`Btcd`] a real btcd on regtest, [`Node`] our own binary under `bitcoind`'s flags
 //! - [`Geth`] a real go-ethereum, [`EthereumNode`] our own binary on a chain file with Ethereum's ledger
 //! - [`DevNetwork`] our own binary as `chainwright dev` on an Ethereum chain
@@ -17,6 +18,7 @@
 
 mod btcctl;
 mod btcd;
+mod chain_node;
 mod dev_network;
 mod ethereum;
 mod geth;
@@ -28,6 +30,7 @@ mod wait;
 
 pub use btcctl::btcctl;
 pub use btcd::Btcd;
+pub use chain_node::ChainNode;
 pub use dev_network::DevNetwork;
 pub use ethereum::{EthereumNode, command_line};
 pub use geth::{Geth, RunningGeth};

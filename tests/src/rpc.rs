@@ -50,22 +50,31 @@ enum Login {
 pub struct Rpc {
     address: SocketAddr,
     login: Login,
+    /// What a request calls its version; servers in go-ethereum's style take nothing but 2.0.
+    version: &'static str,
 }
 
 impl Rpc {
     /// A server that knows a user and a password.
     pub fn with_password(port: u16, user: &str, password: &str) -> Self {
-        Self { address: ([127, 0, 0, 1], port).into(), login: Login::Password(format!("{user}:{password}")) }
+        let login = Login::Password(format!("{user}:{password}"));
+        Self { address: ([127, 0, 0, 1], port).into(), login, version: "1.0" }
     }
 
     /// A server that writes its login to a file.
     pub fn with_cookie(port: u16, file: PathBuf) -> Self {
-        Self { address: ([127, 0, 0, 1], port).into(), login: Login::Cookie(file) }
+        Self { address: ([127, 0, 0, 1], port).into(), login: Login::Cookie(file), version: "1.0" }
+    }
+
+    /// The same server, asked in JSON-RPC 2.0.
+    #[must_use]
+    pub fn in_version_two(self) -> Self {
+        Self { version: "2.0", ..self }
     }
 
     /// A server that asks nobody for a login: an Ethereum node.
     pub fn open(port: u16) -> Self {
-        Self { address: ([127, 0, 0, 1], port).into(), login: Login::Nobody }
+        Self { address: ([127, 0, 0, 1], port).into(), login: Login::Nobody, version: "2.0" }
     }
 
     /// The port it listens on.
@@ -92,8 +101,7 @@ impl Rpc {
     ///
     /// [`RpcError::Refused`] with the server's code, or there was no proper answer.
     pub fn try_call(&self, method: &str, params: Value) -> Result<Value, RpcError> {
-        let version = if matches!(self.login, Login::Nobody) { "2.0" } else { "1.0" };
-        let request = json!({ "jsonrpc": version, "id": "tests", "method": method, "params": params });
+        let request = json!({ "jsonrpc": self.version, "id": "tests", "method": method, "params": params });
         let (status, body) = self.post("/", &request.to_string())?;
         let answer: Value = serde_json::from_str(&body).map_err(|_| RpcError::Http { status, body })?;
         match &answer["error"] {

@@ -205,6 +205,15 @@ pub trait Ledger: Send + Sync + Sized + 'static {
         Ok(ValidatorSet::default())
     }
 
+    /// Rows of a state that came from outside, whose root has been found right: whatever the root does not speak for has to follow
+    /// from what it does (contract code from its hash, say). Without a check nobody may begin with such a state.
+    ///
+    /// # Errors
+    /// [`Reject::Invalid`] with what does not follow, or [`Reject::Fault`] when reading the state failed.
+    fn check_state(&self, _at: &View<Self>) -> Result<(), Reject> {
+        Err(Reject::invalid("state-cannot-be-checked"))
+    }
+
     /// How people write a 32-byte id of this ledger.
     fn show_id(bytes: &[u8; 32]) -> String {
         Hash(*bytes).to_string()

@@ -11,6 +11,7 @@ mod amend;
 mod codec;
 mod consensus;
 mod driver;
+mod foundation;
 mod handle;
 mod headers;
 mod jobs;
@@ -29,6 +30,7 @@ pub use amend::Amendment;
 pub use codec::Codec;
 pub use consensus::{Attributes, BoxFuture, Consensus, Proof, Seat, ValidatorSet};
 pub use driver::{Driver, Limits, Message, Parts, Syncing};
+pub use foundation::Foundation;
 pub use handle::{
     Candidate, ChainHandle, Clock, Command, HeadersImported, Imported, Inbox, PoolChange, Reply,
 };

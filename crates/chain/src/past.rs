@@ -45,6 +45,10 @@ impl<L: Ledger> Published<L> {
             let oldest = Height(top.0.saturating_sub(blocks_max));
             return Err(PastError::TooOld { asked: at.height(), oldest });
         }
+        let base = self.base().height();
+        if at.height() < base {
+            return Err(PastError::TooOld { asked: at.height(), oldest: base });
+        }
         let mut undo = Vec::new();
         for block in head.headers.down().take_while(|block| block.height() > at.height()) {
             let missing =

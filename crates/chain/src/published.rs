@@ -176,6 +176,12 @@ impl<L: Ledger> Published<L> {
         self.pool.read()
     }
 
+    /// The block this chain begins with: genesis, or the one whose state was imported. Of blocks below it the headers are
+    /// known and nothing else; of itself there is a body, but nothing of what it did.
+    pub fn base(&self) -> Headers<L> {
+        self.tree.read().base().clone()
+    }
+
     /// Stored bodies and deltas.
     pub fn bodies(&self) -> &Arc<dyn Bodies> {
         &self.bodies
@@ -224,7 +230,8 @@ impl<L: Ledger> Published<L> {
         self.fault.lock().clone()
     }
 
-    /// Up to `limit` events after `cursor`; `None` starts before genesis. An empty answer means the consumer has
+    /// Up to `limit` events after `cursor`; `None` starts before genesis, or with the first block after an
+    /// imported state ([`Published::base`]). An empty answer means the consumer has
     /// caught up. Asking with the last event's cursor acknowledges it.
     ///
     /// Events go up to [`Published::durable`]: a cursor once given stays known, also after a power cut.
@@ -235,7 +242,8 @@ impl<L: Ledger> Published<L> {
     pub fn events(&self, cursor: Option<Cursor>, limit: usize) -> Result<Vec<Event<L>>, Fault> {
         let head = self.durable();
         let mut events = Vec::new();
-        let mut next = Height::GENESIS;
+        let base = self.base().height();
+        let mut next = if base == Height::GENESIS { base } else { base.next() };
         if let Some(cursor) = cursor {
             let unknown = || Fault::new(format!("cursor names unknown block {}", L::show_id(&cursor.id.0)));
             let mut at = self.headers(&cursor.id).ok_or_else(unknown)?;

@@ -57,6 +57,8 @@ pub(crate) struct Tree<L: Ledger> {
     preferred: Option<BlockId>,
     safe: Option<Headers<L>>,
     finalized: Option<Headers<L>>,
+    /// Genesis, or the block whose state was imported.
+    base: Headers<L>,
 }
 
 impl<L: Ledger> Tree<L> {
@@ -75,7 +77,8 @@ impl<L: Ledger> Tree<L> {
             entries: HashMap::from([(id, entry)]),
             leaves: HashSet::from([id]),
             candidates,
-            best_header: genesis,
+            best_header: genesis.clone(),
+            base: genesis,
             sequence: 0,
             preferred: None,
             safe: None,
@@ -89,6 +92,30 @@ impl<L: Ledger> Tree<L> {
 
     pub(crate) fn best_header(&self) -> &Headers<L> {
         &self.best_header
+    }
+
+    /// The block nothing below which can be undone: genesis, or the one whose state was imported.
+    pub(crate) fn base(&self) -> &Headers<L> {
+        &self.base
+    }
+
+    /// Has the chain begin with a block whose headers are all there: it leads without the bodies of its ancestors, and no branch
+    /// from below it ever will.
+    pub(crate) fn set_base(&mut self, id: &BlockId) {
+        let Some(base) = self.get(id).map(|entry| entry.headers.clone()) else { return };
+        for block in base.down() {
+            let Some(entry) = self.entries.get_mut(&block.id()) else { continue };
+            let rank = rank(entry);
+            (entry.status, entry.linked) = (Status::Valid, false);
+            self.candidates.remove(&rank);
+        }
+        self.sequence += 1;
+        if let Some(entry) = self.entries.get_mut(id) {
+            (entry.linked, entry.sequence) = (true, self.sequence);
+            let rank = rank(entry);
+            self.candidates.insert(rank);
+        }
+        self.base = base;
     }
 
     pub(crate) fn safe(&self) -> Option<&Headers<L>> {

@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicBool;
 use chainwright_chain::{
     ChainHandle, Consensus, Fault, Header as _, Headers, Ledger, Limits, Notice, Pool as _,
 };
-use chainwright_network::Parameters;
+use chainwright_network::{NODE_NETWORK, NODE_NETWORK_LIMITED, Parameters};
 use chainwright_rpc::{Dialect, Host, LedgerProbe, Server, ServerConfig, ServerError, ServerParts};
 use chainwright_store::{DiskStore, Identity, OpenError, RealDisk};
 use futures_util::StreamExt as _;
@@ -172,9 +172,14 @@ impl<L: Ledger> Node<L> {
         let notices = Running(runtime.spawn(follow(chain.clone(), options.clone(), shutdown.clone())));
         let engine = drive(Arc::clone(&parts.consensus), chain.clone(), shutdown.clone());
         let engine = Running(runtime.spawn(engine));
-        let (services, user_agent) = (parts.parameters.services, parts.parameters.user_agent.clone());
+        let mut parameters = parts.parameters;
+        if chain.published().base().height() > chainwright_chain::Height::GENESIS {
+            // Whoever needs old blocks should ask others.
+            parameters.services = parameters.services & !NODE_NETWORK | NODE_NETWORK_LIMITED;
+        }
+        let (services, user_agent) = (parameters.services, parameters.user_agent.clone());
         let setup = PeerSetup {
-            parameters: parts.parameters,
+            parameters,
             chain: chain.clone(),
             consensus: parts.consensus,
             clock: Arc::clone(&clock),

@@ -174,6 +174,9 @@ impl<L: Ledger> Driver<L> {
     fn check_invalidate(&self, id: BlockId) -> Result<(), Reject> {
         let block = self.known(id)?;
         let is_final = |done: Headers<L>| done.contains(&block);
+        if self.published.base().contains(&block) && block.parent().is_some() {
+            return Err(Reject::invalid("before-the-imported-state"));
+        }
         if block.parent().is_none() || self.published.finalized().is_some_and(is_final) {
             return Err(Reject::invalid("finalized"));
         }

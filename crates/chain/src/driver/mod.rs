@@ -38,6 +38,7 @@ use crate::driver::amend::Revision;
 use crate::driver::durable::Durability;
 pub use crate::driver::durable::Syncing;
 use crate::driver::pipeline::Flight;
+pub(crate) use crate::driver::records::Record;
 use crate::driver::roots::Roots;
 use crate::tree::Status;
 use crate::{

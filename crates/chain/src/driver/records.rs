@@ -6,7 +6,7 @@ use crate::{BlockId, DecodeError, Proof, Reason};
 
 /// A fact about the tree that survives a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Record {
+pub(crate) enum Record {
     /// An accepted header, encoded. Its parent's record comes before.
     Header(Bytes),
     /// A block that breaks the rules (or was invalidated by the operator).
@@ -21,6 +21,8 @@ pub(super) enum Record {
     Rewound(BlockId, Bytes),
     /// The way back to a block is finished: what stands above it now came later.
     Arrived(BlockId),
+    /// The chain begins with the state of this block; all headers up to it come before.
+    Base(BlockId),
 }
 
 const HEADER: u8 = 1;
@@ -30,9 +32,10 @@ const FINALIZED: u8 = 4;
 const AMENDED: u8 = 5;
 const REWOUND: u8 = 6;
 const ARRIVED: u8 = 7;
+const BASE: u8 = 8;
 
 impl Record {
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         match self {
             Self::Header(bytes) => [&[HEADER], &bytes[..]].concat(),
             Self::Invalid(id, reason) => {
@@ -46,10 +49,11 @@ impl Record {
             Self::Amended(id, delta) => [&[AMENDED], &id.0[..], &delta[..]].concat(),
             Self::Rewound(id, delta) => [&[REWOUND], &id.0[..], &delta[..]].concat(),
             Self::Arrived(id) => [&[ARRIVED], &id.0[..]].concat(),
+            Self::Base(id) => [&[BASE], &id.0[..]].concat(),
         }
     }
 
-    pub(super) fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
         let damaged = || DecodeError::new("tree record is damaged");
         let (&tag, _) = bytes.split_first().ok_or_else(damaged)?;
         let payload = bytes.slice(1..);
@@ -71,6 +75,7 @@ impl Record {
             AMENDED => Ok(Self::Amended(id, payload.slice(32..))),
             REWOUND => Ok(Self::Rewound(id, payload.slice(32..))),
             ARRIVED => Ok(Self::Arrived(id)),
+            BASE => Ok(Self::Base(id)),
             _ => Err(damaged()),
         }
     }
@@ -91,6 +96,7 @@ mod tests {
         check_round_trip(&Record::Header(Bytes::from_static(b"header")));
         check_round_trip(&Record::Invalid(id, Reason::with("bad-thing", "of 3, got 4")));
         check_round_trip(&Record::Reconsidered(id));
+        check_round_trip(&Record::Base(id));
         check_round_trip(&Record::Finalized(id, Proof(Bytes::from_static(b"proof"))));
         check_round_trip(&Record::Amended(id, Bytes::from_static(b"delta")));
         check_round_trip(&Record::Rewound(id, Bytes::from_static(b"delta")));

@@ -170,6 +170,7 @@ fn read_records<L: Ledger>(parts: &Parts<L>, root: Headers<L>) -> Result<Recorde
                     proofs.insert(id, proof);
                 }
             }
+            Record::Base(id) => tree.set_base(&id),
         }
     }
     Ok(Recorded { tree, proofs, amendments, rewound })

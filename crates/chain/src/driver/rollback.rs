@@ -83,6 +83,8 @@ impl<L: Ledger> Driver<L> {
 
     pub(super) fn delta_of(&self, id: &crate::BlockId) -> Result<Delta, Fault> {
         let missing = || Fault::new(format!("the journal has no delta of block {}", L::show_id(&id.0)));
-        Ok(self.published.bodies.connected(id)?.ok_or_else(missing)?.delta)
+        // The state a chain begins with was imported, not made by its block.
+        let made = self.published.bodies.connected(id)?.filter(|made| made.parent != crate::BlockId::ZERO);
+        Ok(made.ok_or_else(missing)?.delta)
     }
 }

@@ -180,6 +180,10 @@ impl Ledger for Evm {
         self.config.development
     }
 
+    fn check_state(&self, at: &View<Self>) -> Result<(), Reject> {
+        crate::state::check_rows(self.config(), at)
+    }
+
     /// As people write them in Ethereum.
     fn show_id(bytes: &[u8; 32]) -> String {
         B256::from(*bytes).to_string()

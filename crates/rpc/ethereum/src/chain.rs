@@ -16,6 +16,9 @@ use crate::past::Library;
 /// geth's code for most things that fail on the server's side.
 pub(crate) const SERVER_ERROR: i32 = -32000;
 
+/// geth's code for blocks whose bodies were dropped (`core/history`, `PrunedHistoryError`).
+const PRUNED: i32 = 4444;
+
 /// The chain as the methods read it.
 pub(crate) struct Reader {
     pub(crate) handle: ChainHandle<Evm>,
@@ -97,13 +100,33 @@ impl Reader {
         self.library.view(&self.handle, headers)
     }
 
+    /// Whether nothing but its header is known of a block, since the chain here begins with a later state. Of the block it
+    /// begins with there is a body and no receipts.
+    fn check_not_pruned(&self, block: &Headers<Evm>, lacks_first: bool) -> Result<(), RpcError> {
+        let base = self.published().base();
+        if base.height() == Height::GENESIS
+            || block.height() > base.height()
+            || !lacks_first && block.height() == base.height()
+            || !lacks_first && block.height() == Height::GENESIS
+        {
+            return Ok(());
+        }
+        let first = if lacks_first { base.height().next() } else { base.height() };
+        Err(RpcError::new(
+            PRUNED,
+            format!("pruned history unavailable: this node knows blocks from {first} on"),
+        ))
+    }
+
     /// The body of a block.
     pub(crate) fn body(&self, block: &Headers<Evm>) -> Result<EvmBlock, RpcError> {
+        self.check_not_pruned(block, false)?;
         lookup::read(self.published(), block).map_err(fault)
     }
 
     /// What executing a block gave; `None` if it was never executed here.
     pub(crate) fn receipts(&self, block: &Headers<Evm>) -> Result<Option<EvmReceipts>, RpcError> {
+        self.check_not_pruned(block, true)?;
         let Some(bytes) = self.published().bodies().receipts(&block.id()).map_err(fault)? else {
             return Ok(None);
         };
@@ -129,6 +152,8 @@ impl Reader {
     pub(crate) fn place(&self, hash: &B256) -> Result<Option<Place>, RpcError> {
         let head = self.published().head().headers;
         let newest = (head.height().0 + 1).saturating_sub(RECENT_MAX);
+        // Of blocks below an imported state there are headers alone.
+        let newest = newest.max(self.published().base().height().0);
         let (first, is_known) = match self.library.find(&hash.0, &head) {
             Ok((Some((height, index)), _)) => {
                 let block = head.ancestor(height);

@@ -151,6 +151,10 @@ impl Library {
     /// The chain as it stood after a block of it.
     pub(crate) fn view(&self, chain: &ChainHandle<Evm>, at: &Headers<Evm>) -> Result<View<Evm>, RpcError> {
         let head = chain.published().head().headers;
+        let base = chain.published().base().height();
+        if at.height() < base {
+            return Err(too_old(at, base));
+        }
         let distance = head.height().above(at.height());
         let kept = match self.past.states {
             States::All => u32::MAX,

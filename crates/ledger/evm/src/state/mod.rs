@@ -16,10 +16,12 @@
 //! Start reading at [`AccountRow`] (what deltas, the journal and snapshots hold), then [`Overlay`] (a block at work).
 
 mod codes;
+mod outside;
 mod overlay;
 mod rows;
 
 pub use codes::CodeCache;
+pub(crate) use outside::check_rows;
 pub use overlay::{Ancestors, Overlay, StateError};
 pub use rows::{
     ACCOUNTS, AccountRow, CODE, OMMERS, STORAGE, StorageRow, TABLES, account_key, storage_key, storage_range,

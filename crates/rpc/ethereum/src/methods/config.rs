@@ -107,10 +107,11 @@ fn system_contracts(config: &ChainConfig, fork: Fork) -> BTreeMap<&'static str, 
 fn capabilities(context: &Context) -> Value {
     let head = context.chain.published().head().headers;
     let height = head.height().0;
-    let all = json!({ "disabled": false, "oldestBlock": "0x0" });
+    let base = context.chain.published().base().height();
+    let all = json!({ "disabled": false, "oldestBlock": U64::from(base.0) });
     let library = &context.chain.library;
-    let mut states =
-        json!({ "disabled": false, "oldestBlock": U64::from(library.oldest_state(Height(height)).0) });
+    let oldest = library.oldest_state(Height(height)).max(base);
+    let mut states = json!({ "disabled": false, "oldestBlock": U64::from(oldest.0) });
     if let States::Last(blocks) = library.past().states {
         states["deleteStrategy"] = json!({ "type": "window", "retentionBlocks": U64::from(blocks) });
     }

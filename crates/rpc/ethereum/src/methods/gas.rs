@@ -95,8 +95,10 @@ pub(crate) fn suggested_tip(context: &Context) -> Result<u128, RpcError> {
 }
 
 fn tip_at(context: &Context, head: &Headers<Evm>) -> Result<u128, RpcError> {
+    let first = context.chain.published().base().height();
     let mut tips = Vec::new();
-    for headers in head.down().take(TIP_BLOCKS).filter(|block| block.header().gas_used > 0) {
+    let known = head.down().take_while(|block| block.height() >= first);
+    for headers in known.take(TIP_BLOCKS).filter(|block| block.header().gas_used > 0) {
         let block = context.chain.body(&headers)?;
         let base_fee = block.header.base_fee_per_gas.unwrap_or_default();
         let mut paid: Vec<_> =

@@ -110,6 +110,15 @@ impl<'c> Hunt<'c> {
 
     /// The index says in which blocks to look; where it does not speak, every header does.
     fn range(&mut self, head: &Headers<Evm>, (from, to): (u32, u32)) -> Result<(), RpcError> {
+        let base = self.context.chain.published().base().height();
+        if base > Height::GENESIS && from <= base.0 {
+            // Of these blocks there are headers alone: they say whether logs that fit are missing here.
+            (from..=to.min(base.0)).try_for_each(|height| self.collect_at(head, Height(height)))?;
+        }
+        let from = if base > Height::GENESIS { from.max(base.0 + 1) } else { from };
+        if from > to {
+            return Ok(());
+        }
         let mut next = from;
         if let Some(mut search) = self.context.chain.library.search(self.filter, (from, to)) {
             let shared = search.upto().fork_point(head).height();

@@ -77,7 +77,7 @@ pub(super) fn with_pow(file: &ChainFile, overrides: &Overrides) -> CliResult<Box
         rule.limit = expand(EvmHeader::expressible(compact_of(rule.limit))).value;
     }
     let (minimum, assumes) = (pow.minimum_weight, pow.assumed_valid.is_some());
-    let mut assembly = assemble(file, overrides, ledger(file, genesis)?, (boxed_pow(pow), None));
+    let mut assembly = assemble(file, overrides, ledger(file, genesis)?, (boxed_pow(pow), None))?;
     assembly.parameters.minimum_weight = minimum;
     assembly.wants_headers_first = assumes && overrides.assume != Assume::Everything;
     Ok(Box::new(assembly))
@@ -99,14 +99,14 @@ pub(super) fn with_solo(file: &ChainFile, overrides: &Overrides) -> CliResult<Bo
     let mut solo = solo_engine(file, &ledger, overrides, payee(overrides)?)?;
     solo.time_step_seconds = step;
     let solo = Arc::new(solo);
-    Ok(Box::new(assemble(file, overrides, ledger, (solo.clone(), Some(solo)))))
+    Ok(Box::new(assemble(file, overrides, ledger, (solo.clone(), Some(solo)))?))
 }
 
 /// Blocks from files and callers.
 pub(super) fn with_external(file: &ChainFile, overrides: &Overrides) -> CliResult<Box<dyn Cell>> {
     let genesis = section(file)?.genesis(file.folder.as_deref(), false)?;
     section(file)?.refuse_development()?;
-    Ok(Box::new(assemble(file, overrides, ledger(file, genesis)?, (Arc::new(External), None))))
+    Ok(Box::new(assemble(file, overrides, ledger(file, genesis)?, (Arc::new(External), None))?))
 }
 
 fn assemble(
@@ -114,13 +114,15 @@ fn assemble(
     overrides: &Overrides,
     ledger: Evm,
     (consensus, sealer): (Arc<dyn Consensus<Evm>>, Option<Arc<Solo>>),
-) -> Assembly<Evm> {
+) -> CliResult<Assembly<Evm>> {
     let consensus = assuming(consensus, overrides);
-    let identity = identity(file, overrides, &ledger, &*consensus);
+    let mut ruled = file.clone();
+    ruled.rules.push_str(&section(file)?.genesis_rules(ledger.config()));
+    let identity = identity(&ruled, overrides, &ledger, &*consensus);
     let mut parameters = wire(file, overrides);
     parameters.message_max = MESSAGE_MAX;
     let (past, calls) = (overrides.past.unwrap_or_default(), overrides.calls.unwrap_or_default());
-    Assembly {
+    Ok(Assembly {
         ledger: Arc::new(ledger),
         consensus,
         identity,
@@ -134,7 +136,7 @@ fn assemble(
         }),
         wants_headers_first: false,
         framing: Framing::Rlp,
-    }
+    })
 }
 
 #[cfg(test)]

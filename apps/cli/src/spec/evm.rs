@@ -153,6 +153,11 @@ impl EvmSection {
         Ok(genesis)
     }
 
+    /// The rules of a genesis file, as [`super::ChainFile::rules`] has those of the chain file itself.
+    pub(crate) fn genesis_rules(&self, config: &ChainConfig) -> String {
+        if self.genesis.is_some() { config.rules() } else { String::new() }
+    }
+
     fn read_genesis(&self, name: &str, folder: Option<&Path>) -> CliResult<Genesis> {
         let own = [
             ("chain_id", self.chain_id.is_some()),

@@ -12,7 +12,8 @@ const NEUTRAL_IN: &[(&str, &[&str])] = &[
     // The key may come from the operator instead; whoever compares adds the one that counts.
     ("solo", &["key", "future_limit_seconds"]),
     ("utxo", &["rpc_name", "addresses"]),
-    ("evm", &["pool"]),
+    // What a genesis file says counts, not what it is called; whoever compares adds it.
+    ("evm", &["pool", "genesis"]),
 ];
 
 /// The rules in a chain file: its keys in order, one a line, whatever the file's layout is.

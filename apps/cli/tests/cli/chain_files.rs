@@ -15,6 +15,13 @@ fn presets_are_listed_checked_and_printed() {
         let copied = run(folder.path(), &["spec", "check", "copy.toml"]);
         assert_eq!(stdout(&checked), stdout(&copied), "{name}");
     }
+    for name in ["utxo-solo", "names-pow", "names-solo", "ethereum-dev", "pow-evm"] {
+        assert!(list.contains(name), "{list}");
+        let checked = run(folder.path(), &["spec", "check", name]);
+        assert!(checked.status.success(), "{name}");
+        let is_sealed = !name.contains("pow");
+        assert_eq!(stdout(&checked).contains("a key that `chainwright dev` makes"), is_sealed, "{name}");
+    }
     let main = stdout(&run(folder.path(), &["spec", "check", "bitcoin-main"]));
     assert!(main.contains("000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"), "{main}");
 }

@@ -8,6 +8,7 @@
 
 mod chain_files;
 mod dev;
+mod genesis;
 mod import;
 mod personality;
 mod rows;

@@ -86,6 +86,9 @@ impl<L: Ledger> Driver<L> {
         if !head.contains(&block) {
             return Err(Reject::invalid("not-in-chain"));
         }
+        if block.height() < self.published.base().height() {
+            return Err(Reject::invalid("before-the-imported-state"));
+        }
         if head.weight() != block.weight() {
             // Whatever lies above would lead again at once.
             return Err(Reject::invalid("blocks-have-weight"));

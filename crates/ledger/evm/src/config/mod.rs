@@ -159,6 +159,53 @@ impl ChainConfig {
         self.blobs.at(fork, &self.forks)
     }
 
+    /// Everything here that decides which blocks are valid, a line each: two texts are equal if and only if the rules are.
+    pub fn rules(&self) -> String {
+        let mut lines = vec![format!("chain {}", self.chain_id)];
+        let scheduled = Fork::ALL.into_iter().filter_map(|fork| Some((fork, self.forks.get(fork)?)));
+        lines.extend(scheduled.map(|(fork, at)| format!("{} at {at}", fork.name())));
+        for fork in blobs::BLOB_FORKS.into_iter().filter(|fork| self.forks.get(*fork).is_some()) {
+            if let Some(BlobCounts { target, max, base_fee_update_fraction }) = self.blobs.get(fork) {
+                lines.push(format!("{} blobs {target} {max} {base_fee_update_fraction}", fork.name()));
+            }
+        }
+        if let Some(DaoFork { block, support }) = self.dao {
+            lines.push(format!("dao {block} {support}"));
+        }
+        let numbers = [
+            ("netsplit", self.merge_netsplit.map(U256::from)),
+            ("total difficulty", self.terminal_total_difficulty),
+            ("difficulty", self.fixed_difficulty),
+            ("code size", self.limits.code_size_max.map(U256::from)),
+            ("transaction gas", self.limits.transaction_gas_max.map(U256::from)),
+        ];
+        lines.extend(numbers.iter().filter_map(|(name, value)| Some(format!("{name} {}", (*value)?))));
+        let addresses = [("deposits", self.deposit_contract), ("fees to", self.fees.collector)];
+        lines.extend(addresses.iter().filter_map(|(name, who)| Some(format!("{name} {}", (*who)?))));
+        lines.push(match self.fees.base_fee {
+            BaseFeeRule::Fixed(fee) => format!("fee {fee}"),
+            BaseFeeRule::Market { initial, minimum, elasticity, change_denominator } => {
+                format!("fees from {initial} not below {minimum} by {elasticity} {change_denominator}")
+            }
+        });
+        lines.push(match self.seal {
+            SealRule::Ethereum => "seal ethereum".to_owned(),
+            SealRule::Engine => "seal engine".to_owned(),
+        });
+        if self.development {
+            lines.push("development".to_owned());
+        }
+        lines.push(match self.beacon {
+            BeaconRule::Caller => "beacon caller".to_owned(),
+            BeaconRule::Nobody => "beacon nobody".to_owned(),
+        });
+        lines.push(match self.time {
+            TimeRule::Later => "time later".to_owned(),
+            TimeRule::NotEarlier => "time not earlier".to_owned(),
+        });
+        lines.join("\n")
+    }
+
     /// Whether the schedules make sense.
     ///
     /// # Errors

@@ -236,6 +236,23 @@ fn every_single_mistake_is_named() {
             "alloc.71562b: the key is not an address",
         ),
         (r#""alloc""#, r#""allocs""#, "alloc is missing"),
+        (r#""nonce": "0x42""#, r#""nonce": "0x10000000000000000""#, "nonce: expected"),
+        (r#""nonce": "0x42""#, r#""nonce": null"#, "nonce: expected"),
+        (r#""nonce": "0x42""#, r#""gasLimit": 1e99"#, "gasLimit: expected"),
+        (r#""nonce": "0x42""#, r#""difficulty": "easy""#, "difficulty: expected"),
+        (r#""nonce": "0x42""#, r#""coinbase": "0x01""#, "coinbase: expected"),
+        (r#""nonce": "0x42""#, r#""mixHash": 7"#, "mixHash: expected"),
+        (r#""chainId": 1337"#, r#""chainId": {}"#, "config.chainId: expected a number"),
+        (r#""chainId": 1337"#, r#""chainId": 18446744073709551616"#, "config.chainId: expected a number"),
+        (r#""chainId": 1337"#, r#""chainId": 1337, "ibft2": {}"#, "config.ibft2: this engine is not known"),
+        (r#""chainId": 1337"#, r#""chainId": 1337, "qbft": {}"#, "config.qbft: this engine is not known"),
+        (
+            r#""chainId": 1337"#,
+            r#""chainId": 1337, "contractSizeLimit": -1"#,
+            "config.contractSizeLimit: expected",
+        ),
+        (r#""chainId": 1337"#, r#""chainId": 1337, "zeroBaseFee": 1"#, "config.zeroBaseFee: expected"),
+        (r#""balance": "12""#, r#""balance": []"#, "balance: expected a number"),
         ("{\n", "{,", "not JSON"),
     ];
     for (from, to, expected) in cases {

@@ -47,6 +47,9 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Write the blocks of a data directory to a file.
     Export(ExportArgs),
+    /// Carry the state of a chain at one block to another node, which checks it and goes on from there.
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
     /// Make keys and addresses.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -270,6 +273,10 @@ pub(crate) struct ImportArgs {
     /// Threads for checking [default: one per core].
     #[arg(long)]
     pub(crate) threads: Option<usize>,
+    /// The secret key that seals the blocks of a solo chain whose file names none [default: `sealing.key` beside the data
+    /// directory, where `dev` keeps it].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sealing_key: Option<PathBuf>,
     /// Memory for rows that are not on disk yet, in MiB [default: 128].
     #[arg(long, value_name = "MIB", value_parser = parse_cache)]
     pub(crate) cache_mib: Option<usize>,
@@ -297,9 +304,49 @@ pub(crate) struct ExportArgs {
     /// The first height.
     #[arg(long, default_value_t = 1)]
     pub(crate) from: u32,
+    /// The secret key that seals the blocks of a solo chain whose file names none [default: `sealing.key` beside the data
+    /// directory, where `dev` keeps it].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sealing_key: Option<PathBuf>,
     /// The last height [default: the tip].
     #[arg(long)]
     pub(crate) to: Option<u32>,
+}
+
+/// A chain and its data, for commands that need no running node.
+#[derive(Debug, Args)]
+pub(crate) struct OfflineArgs {
+    /// A preset's name or a chain file.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) chain: String,
+    /// The node's data directory (default: `./chainwright-data/<chain>/node`).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) datadir: Option<PathBuf>,
+    /// The secret key that seals the blocks of a solo chain whose file names none [default: `sealing.key` beside the data
+    /// directory, where `dev` keeps it].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sealing_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SnapshotCommand {
+    /// Write the state after one block to a file, with all headers up to it.
+    Export {
+        /// Where to write; it must not exist.
+        file: PathBuf,
+        #[command(flatten)]
+        from: OfflineArgs,
+        /// The block, by height or hash [default: the final one, else one 128 blocks below the head].
+        #[arg(long, value_name = "HEIGHT|HASH")]
+        at: Option<String>,
+    },
+    /// Begin a node's data with the state in a file: headers and the root of the state are checked, blocks below are not there.
+    Import {
+        /// The file.
+        file: PathBuf,
+        #[command(flatten)]
+        to: OfflineArgs,
+    },
 }
 
 #[derive(Debug, Subcommand)]

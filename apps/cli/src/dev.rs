@@ -24,7 +24,9 @@ use serde_json::json;
 use crate::args::DevArgs;
 use crate::error::{CliError, CliResult, Context as _};
 use crate::import::default_data;
-use crate::node::{LOOPBACK, make_data_folder, make_sealing_key, read_sealing_key, rpc_server, runtime};
+use crate::node::{
+    LOOPBACK, SEALING_KEY, make_data_folder, make_sealing_key, read_sealing_key, rpc_server, runtime,
+};
 use crate::registry::{self, NodeSettings, Overrides, Producer, RunningNode, with_hint};
 use crate::rpc_client::{Login, Rpc};
 use crate::spec::{self, ChainFile, Engine, LedgerKind};
@@ -193,7 +195,7 @@ impl Network {
         if self.file.consensus != Engine::Solo {
             return Ok(None);
         }
-        let path = self.data.join("sealing.key");
+        let path = self.data.join(SEALING_KEY);
         if path.exists() {
             return read_sealing_key(&path).map(Some);
         }

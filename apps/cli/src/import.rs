@@ -18,6 +18,7 @@ use crate::args::{ExportArgs, ImportArgs};
 use crate::discovery::DATA;
 use crate::error::{CliError, CliResult};
 use crate::frames::Meter;
+use crate::node::sealing_secret;
 use crate::registry::{self, Overrides};
 use crate::{print, spec, talk};
 
@@ -82,9 +83,10 @@ pub(crate) fn default_data(chain: &str) -> PathBuf {
 
 pub(crate) fn import(args: &ImportArgs, is_json: bool) -> CliResult<()> {
     let file = spec::load(&args.chain)?;
-    let overrides = Overrides::assume(args.assumevalid.as_deref())?;
-    let cell = registry::cell(&file, &overrides)?;
     let data = args.datadir.clone().unwrap_or_else(|| default_data(&file.name).join(NODE_FOLDER));
+    let mut overrides = Overrides::assume(args.assumevalid.as_deref())?;
+    overrides.sealing_secret = sealing_secret(&file, args.sealing_key.as_deref(), &data)?;
+    let cell = registry::cell(&file, &overrides)?;
     let meter = Meter::default();
     let sizes = args.files.iter().map(|path| std::fs::metadata(path).map(|metadata| metadata.len()).ok());
     let mut progress = Progress::new(sizes.sum(), Meter::clone(&meter), is_json);
@@ -142,8 +144,10 @@ fn pointer(text: Option<&str>) -> CliResult<Option<BlockId>> {
 
 pub(crate) fn export(args: &ExportArgs, is_json: bool) -> CliResult<()> {
     let file = spec::load(&args.chain)?;
-    let cell = registry::cell(&file, &Overrides::default())?;
     let data = args.datadir.clone().unwrap_or_else(|| default_data(&file.name).join(NODE_FOLDER));
+    let sealing_secret = sealing_secret(&file, args.sealing_key.as_deref(), &data)?;
+    let overrides = Overrides { sealing_secret, ..Overrides::default() };
+    let cell = registry::cell(&file, &overrides)?;
     if !data.is_dir() {
         return Err(CliError::usage(format!("there is no data directory {}", data.display()))
             .hint("name it with --datadir DIR"));

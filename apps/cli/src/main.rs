@@ -18,6 +18,7 @@ mod node;
 mod registry;
 mod rpc_client;
 mod show;
+mod snapshot;
 mod spec;
 mod spec_command;
 mod wallet;
@@ -75,6 +76,7 @@ fn run(command: Command, is_json: bool) -> CliResult<()> {
         Command::Spec(command) => spec_command::run(command, is_json),
         Command::Import(args) => import::import(&args, is_json),
         Command::Export(args) => import::export(&args, is_json),
+        Command::Snapshot(command) => snapshot::run(command, is_json),
         Command::Key(command) => wallet::key(command, is_json),
         Command::Pay(args) => wallet::pay(&args, is_json),
     }

@@ -13,6 +13,9 @@ use crate::import::{NODE_FOLDER, default_data};
 use crate::registry::{self, NodeSettings, Overrides, Producer, RunningNode, with_hint};
 use crate::{discovery, print, spec, talk};
 
+/// The file in a local network's folder with the key that seals its blocks.
+pub(crate) const SEALING_KEY: &str = "sealing.key";
+
 /// This machine alone.
 pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -86,6 +89,26 @@ pub(crate) fn run(args: &NodeArgs, is_json: bool) -> CliResult<()> {
             CliError::failed(failure).hint(format!("see {}", data.join("debug.log").display()))
         })
     })
+}
+
+/// The key that seals a chain whose file names none, for commands that read or write its data: the operator's, or the one that
+/// `dev` keeps beside the nodes' folders. Nobody seals with it here; it says whose data that is.
+///
+/// # Errors
+/// When the file that is named holds no key.
+pub(crate) fn sealing_secret(
+    file: &spec::ChainFile,
+    named: Option<&Path>,
+    data: &Path,
+) -> CliResult<Option<[u8; 32]>> {
+    if let Some(path) = named {
+        return read_sealing_key(path).map(Some);
+    }
+    let beside = data.parent().map(|folder| folder.join(SEALING_KEY)).filter(|path| path.is_file());
+    match &file.solo {
+        Some(section) if section.key.is_none() => beside.map(|path| read_sealing_key(&path)).transpose(),
+        _ => Ok(None),
+    }
 }
 
 /// The secret key in a file of hexadecimal digits.

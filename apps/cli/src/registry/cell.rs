@@ -14,6 +14,7 @@ use super::Assembly;
 use crate::error::{CliError, CliResult, Context as _};
 use crate::import::{Exported, Imported, Progress, Report, export_blocks, import_blocks, import_headers};
 use crate::node::make_data_folder;
+use crate::snapshot::{self, Summary, Wanted};
 
 /// What the operator says about one node.
 #[derive(Clone, Debug)]
@@ -53,6 +54,18 @@ pub(crate) trait Cell: Send {
     /// # Errors
     /// When the directory or the file cannot be used.
     fn export(self: Box<Self>, data: &Path, file: &Path, heights: (u32, Option<u32>)) -> CliResult<Exported>;
+
+    /// Writes the state of a data directory after one block to a file.
+    ///
+    /// # Errors
+    /// When headers carry no root of the state, or directory or file cannot be used.
+    fn write_snapshot(self: Box<Self>, data: &Path, file: &Path, wanted: Wanted) -> CliResult<Summary>;
+
+    /// Begins an empty data directory with the state in a file.
+    ///
+    /// # Errors
+    /// When the directory or the file cannot be used, or the file is not what it claims to be.
+    fn read_snapshot(self: Box<Self>, data: &Path, file: &Path) -> CliResult<Summary>;
 
     /// Starts a node. Needs a running Tokio runtime.
     fn start(
@@ -109,7 +122,7 @@ impl<L: Ledger> Assembly<L> {
 
 impl<L: Ledger> Assembly<L> {
     /// Whether seal and fork choice come from outside.
-    fn is_external(&self) -> bool {
+    pub(crate) fn is_external(&self) -> bool {
         self.consensus.name() == "external"
     }
 }
@@ -160,6 +173,17 @@ impl<L: Ledger> Cell for Assembly<L> {
         let exported = export_blocks(room.chain(), self.framing, file, heights);
         room.stop();
         exported
+    }
+
+    fn write_snapshot(self: Box<Self>, data: &Path, file: &Path, wanted: Wanted) -> CliResult<Summary> {
+        let (mut room, _runtime) = self.open_offline(data, (Some(1), None), &Shutdown::new())?;
+        let written = snapshot::write(&self, room.chain().published(), file, wanted);
+        room.stop();
+        written
+    }
+
+    fn read_snapshot(self: Box<Self>, data: &Path, file: &Path) -> CliResult<Summary> {
+        snapshot::read(&self, data, file)
     }
 
     fn start(

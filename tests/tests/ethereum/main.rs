@@ -6,6 +6,8 @@
 mod account;
 mod chance;
 mod gate;
+mod hostile;
 mod kill;
 mod reorganisation;
+mod snapshot;
 mod socket;

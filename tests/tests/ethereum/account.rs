@@ -1,5 +1,7 @@
 //! Who signs: the accounts every development chain gives money to, and a contract to call.
 
+use std::path::Path;
+
 use alloy_consensus::crypto::secp256k1::sign_message;
 use alloy_consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy_eips::eip2718::Encodable2718 as _;
@@ -23,6 +25,17 @@ pub(crate) const BOB: Account = Account {
     address: address!("70997970C51812dc3A010C7d01b50e0d17dc79C8"),
     key: b256!("59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"),
 };
+
+/// The preset `pow-evm` as a file whose blocks may run ahead of the clock, a second each: tests mine many a second.
+pub(crate) fn quick_chain(place: &Path) -> String {
+    let text = std::fs::read_to_string(chainwright_tests::workspace().join("chains/pow-evm.toml"));
+    let text = text.expect("the preset is there");
+    assert!(text.contains("future_limit_seconds = 15"), "{text}");
+    let file = place.join("quick.toml");
+    let text = text.replace("future_limit_seconds = 15", "future_limit_seconds = 7200");
+    std::fs::write(&file, text).expect("the folder is the test's");
+    file.display().to_string()
+}
 
 /// A signed transaction.
 pub(crate) struct Signed {

@@ -8,7 +8,7 @@ use alloy_primitives::{Bytes, TxKind, hex};
 use chainwright_tests::{ChainNode, RpcError, Running, chainwright, wait_until};
 use serde_json::{Value, json};
 
-use crate::account::{ALICE, BOB};
+use crate::account::{ALICE, BOB, quick_chain};
 
 const LIMIT: Duration = Duration::from_mins(1);
 const MINER: [&str; 2] = ["--mine=0xc0ffee0000000000000000000000000000000000", "--block-time=50ms"];
@@ -19,7 +19,7 @@ fn import(place: &Path, name: &str, data: &str) -> (bool, String) {
     let log = place.join("import.out");
     let _ = std::fs::remove_file(&log);
     let mut command = Command::new(chainwright());
-    command.args(["import", "--chain=pow-evm", "--datadir", data, name]).current_dir(place);
+    command.args(["import", "--chain=quick.toml", "--datadir", data, name]).current_dir(place);
     let mut running = Running::start("import", &mut command, &log);
     let ended = running.wait(LIMIT).unwrap_or_else(|| panic!("{name}: the import does not end"));
     let said = running.log();
@@ -36,14 +36,14 @@ fn list(content: &[u8]) -> Vec<u8> {
 #[test]
 fn files_that_are_no_chain_are_refused_and_spoil_nothing() {
     let place = tempfile::tempdir().expect("the system has a temporary folder");
-    let mut node = ChainNode::start("pow-evm", &place.path().join("writer"), &MINER);
+    let mut node = ChainNode::start(&quick_chain(place.path()), &place.path().join("writer"), &MINER);
     for nonce in 0..10 {
         let sent = ALICE.sign(nonce, TxKind::Call(BOB.address), 1, Bytes::new());
         node.call("eth_sendRawTransaction", json!([sent.raw]));
     }
     wait_until("there are some blocks", LIMIT, || node.head().0 >= 10);
     node.process().terminate(LIMIT).expect("our node stops when asked");
-    let export = ["export", "--chain=pow-evm", "--datadir=writer", "chain.rlp"];
+    let export = ["export", "--chain=quick.toml", "--datadir=writer", "chain.rlp"];
     let exported = Command::new(chainwright()).args(export).current_dir(place.path()).output();
     assert!(exported.is_ok_and(|output| output.status.success()));
     let whole = std::fs::read(place.path().join("chain.rlp")).expect("the file was written");

@@ -12,7 +12,7 @@ use alloy_primitives::{Address, Bytes, TxKind};
 use chainwright_tests::{ChainNode, Running, chainwright, wait_until};
 use serde_json::{Value, json};
 
-use crate::account::{ALICE, BOB, Signed};
+use crate::account::{ALICE, BOB, Signed, quick_chain};
 use crate::chance::Random;
 
 const KILLS: u32 = 20;
@@ -41,7 +41,7 @@ fn send(node: &ChainNode, all: &[Signed]) {
 /// Mines a chain of transfers to fresh accounts and notes in a contract, and writes it to a file.
 #[track_caller]
 fn write_chain(place: &Path, file: &Path) -> (u64, String) {
-    let mut node = ChainNode::start("pow-evm", &place.join("writer"), &MINER);
+    let mut node = ChainNode::start(&quick_chain(place), &place.join("writer"), &MINER);
     let notebook = ALICE.address.create(0);
     let fresh =
         |number: u64| TxKind::Call(Address::from_word(alloy_primitives::U256::from(number + 1000).into()));
@@ -62,9 +62,9 @@ fn write_chain(place: &Path, file: &Path) -> (u64, String) {
     node.restart(&[]);
     let head = node.head();
     drop(node);
-    let arguments = ["export", "--chain=pow-evm"].map(str::to_owned);
+    let arguments = ["export", "--chain=quick.toml"].map(str::to_owned);
     let mut export = Command::new(chainwright());
-    export.args(arguments).arg("--datadir").arg(place.join("writer")).arg(file);
+    export.current_dir(place).args(arguments).arg("--datadir").arg(place.join("writer")).arg(file);
     let output = export.output().expect("our program runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     head
@@ -72,7 +72,12 @@ fn write_chain(place: &Path, file: &Path) -> (u64, String) {
 
 fn import(file: &Path, data: &Path) -> Running {
     let mut command = Command::new(chainwright());
-    command.args(["import", "--chain=pow-evm", "--threads=1", "--datadir"]).arg(data).arg(file);
+    let place = file.parent().expect("it lies in a folder");
+    command
+        .current_dir(place)
+        .args(["import", "--chain=quick.toml", "--threads=1", "--datadir"])
+        .arg(data)
+        .arg(file);
     Running::start("import", &mut command, &data.with_extension("out"))
 }
 
@@ -105,7 +110,7 @@ fn an_import_killed_twenty_times_ends_where_a_quiet_one_does() {
     let mut last = import(&file, &data);
     let ended = last.wait(LIMIT).expect("an import ends");
     assert!(ended.success() && !last.log().contains("panicked"), "{}", last.log());
-    let node = ChainNode::start("pow-evm", &data, &[]);
+    let node = ChainNode::start(&quick_chain(place.path()), &data, &[]);
     assert_eq!(node.head(), head);
     let written = json!([ALICE.address.create(0), format!("0x{:0>64}", hex(ALICE.address)), "latest"]);
     let noted = node.call("eth_getStorageAt", written);
@@ -157,7 +162,7 @@ impl Told {
 fn a_node_killed_twenty_times_under_load_keeps_what_it_told() {
     let place = tempfile::tempdir().expect("the system has a temporary folder");
     let mut random = Random::printed("load");
-    let mut node = ChainNode::start("pow-evm", &place.path().join("data"), &MINER);
+    let mut node = ChainNode::start(&quick_chain(place.path()), &place.path().join("data"), &MINER);
     let mut told = Told::default();
     let heir = |nonce: u64| Address::from_word(alloy_primitives::U256::from(nonce % 50 + 500).into());
     let payment = |nonce| ALICE.sign(nonce, TxKind::Call(heir(nonce)), 1, Bytes::new());

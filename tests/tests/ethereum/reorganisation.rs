@@ -12,7 +12,7 @@ use alloy_primitives::Address;
 use chainwright_tests::{ChainNode, wait_until};
 use serde_json::{Value, json};
 
-use crate::account::{ALICE, Account, BOB, Signed};
+use crate::account::{ALICE, Account, BOB, Signed, quick_chain};
 use crate::gate::Gate;
 use crate::socket::Subscription;
 
@@ -34,6 +34,7 @@ impl Network {
     #[track_caller]
     fn start() -> Self {
         let place = tempfile::tempdir().expect("the system has a temporary folder");
+        let chain = quick_chain(place.path());
         let mut network = Self {
             gate: Gate::open_to(([127, 0, 0, 1], 1).into()),
             nodes: Vec::new(),
@@ -42,12 +43,12 @@ impl Network {
             place,
         };
         let folder = |name: &str| network.place.path().join(name);
-        let first = ChainNode::start("pow-evm", &folder("a"), &[]);
+        let first = ChainNode::start(&chain, &folder("a"), &[]);
         network.gate = Gate::open_to(first.address());
         let to_first = format!("--connect={}", network.gate.address());
-        let third = ChainNode::start("pow-evm", &folder("c"), &[&to_first]);
+        let third = ChainNode::start(&chain, &folder("c"), &[&to_first]);
         let to_third = format!("--connect={}", third.address());
-        let second = ChainNode::start("pow-evm", &folder("b"), &[&to_third]);
+        let second = ChainNode::start(&chain, &folder("b"), &[&to_third]);
         network.connect = vec![String::new(), to_third, to_first];
         network.nodes = vec![first, second, third];
         network

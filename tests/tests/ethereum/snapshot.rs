@@ -8,7 +8,7 @@ use alloy_primitives::{Address, Bytes, TxKind, U256};
 use chainwright_tests::{ChainNode, chainwright, wait_until};
 use serde_json::{Value, json};
 
-use crate::account::{ALICE, BOB, Signed};
+use crate::account::{ALICE, BOB, Signed, quick_chain};
 
 const LIMIT: Duration = Duration::from_mins(1);
 const MINER: [&str; 2] = ["--mine=0xc0ffee0000000000000000000000000000000000", "--block-time=50ms"];
@@ -41,7 +41,7 @@ fn check_refused(folder: &Path, arguments: &[&str], words: &str) {
 /// A chain with money, code and storage, in the folder `full`; and its snapshot at [`AT`], in the file `state`.
 #[track_caller]
 fn make_chain(place: &Path) -> ChainNode {
-    let mut node = ChainNode::start("pow-evm", &place.join("full"), &MINER);
+    let mut node = ChainNode::start(&quick_chain(place), &place.join("full"), &MINER);
     let notebook = ALICE.address.create(0);
     let mut all = vec![ALICE.deploy(0), ALICE.note(1, notebook, 5), BOB.note(0, notebook, 6)];
     let heir = |number: u64| TxKind::Call(Address::from_word(U256::from(number + 1000).into()));
@@ -108,13 +108,13 @@ fn a_node_that_begins_with_a_snapshot_goes_on_as_the_others() {
     let state = place.path().join("state");
     let said = run_well(
         place.path(),
-        &["snapshot", "export", "state", "--chain=pow-evm", "--datadir=full", "--at=20"],
+        &["snapshot", "export", "state", "--chain=quick.toml", "--datadir=full", "--at=20"],
     );
     assert!(said.contains(expected["stateRoot"].as_str().unwrap_or_default()), "{said}");
-    run_well(place.path(), &["snapshot", "import", "state", "--chain=pow-evm", "--datadir=light"]);
+    run_well(place.path(), &["snapshot", "import", "state", "--chain=quick.toml", "--datadir=light"]);
     full.start_again(&[]);
     let connect = format!("--connect={}", full.address());
-    let mut light = ChainNode::start("pow-evm", &place.path().join("light"), &[]);
+    let mut light = ChainNode::start(&quick_chain(place.path()), &place.path().join("light"), &[]);
     assert_eq!(light.head().0, AT);
     assert_eq!(light.call("eth_getBlockByNumber", json!(["latest", false])), expected);
     check_old_blocks(&light);
@@ -137,7 +137,7 @@ fn a_node_that_begins_with_a_snapshot_goes_on_as_the_others() {
     assert_eq!(facts(&light), facts(&full));
     check_refused(
         place.path(),
-        &["snapshot", "import", "state", "--chain=pow-evm", "--datadir=light"],
+        &["snapshot", "import", "state", "--chain=quick.toml", "--datadir=light"],
         "holds a chain already",
     );
     drop((light, full));
@@ -179,7 +179,7 @@ fn check_bad_files(place: &Path, state: &Path) {
     let whole = std::fs::read(state).expect("the snapshot is there");
     let check = |name: &str, bytes: &[u8], words: &str| {
         std::fs::write(place.join(name), bytes).expect("the folder is ours");
-        check_refused(place, &["snapshot", "import", name, "--chain=pow-evm", "--datadir=bad"], words);
+        check_refused(place, &["snapshot", "import", name, "--chain=quick.toml", "--datadir=bad"], words);
         let left: Vec<PathBuf> = std::fs::read_dir(place.join("bad"))
             .into_iter()
             .flatten()
@@ -210,8 +210,6 @@ fn check_bad_files(place: &Path, state: &Path) {
     check("long", &[&whole[..], b"more"].concat(), "something follows its end");
     let import = ["snapshot", "import", "state", "--datadir=bad", "--chain=ethereum-dev"];
     check_refused(place, &[&import[..4], &["--chain=names-pow"]].concat(), "no root of the state");
-    let own = std::fs::read_to_string(place.join("pow-evm.toml"));
-    assert!(own.is_err(), "nobody wrote it yet");
     let text = run_well(place, &["spec", "print", "pow-evm"])
         .replace("half_life_seconds = 3600", "half_life_seconds = 3601");
     std::fs::write(place.join("other.toml"), text).expect("the folder is ours");
@@ -220,13 +218,13 @@ fn check_bad_files(place: &Path, state: &Path) {
         &[&import[..4], &["--chain=other.toml"]].concat(),
         "a snapshot of another chain: its chain is",
     );
-    let export = ["snapshot", "export", "new", "--chain=pow-evm", "--datadir=full"];
+    let export = ["snapshot", "export", "new", "--chain=quick.toml", "--datadir=full"];
     check_refused(place, &export, "no block is final");
     check_refused(place, &[&export[..], &["--at=99999"]].concat(), "no such block");
     check_refused(place, &[&export[..], &["--at=nonsense"]].concat(), "neither a height nor a block hash");
     check_refused(
         place,
-        &["snapshot", "export", "state", "--chain=pow-evm", "--datadir=full", "--at=5"],
+        &["snapshot", "export", "state", "--chain=quick.toml", "--datadir=full", "--at=5"],
         "does not exist",
     );
 }
@@ -245,7 +243,7 @@ fn check_full_disk(place: &Path, state: &Path) {
     }
     let state = state.display().to_string();
     let data = format!("--datadir={}", disk.join("data").display());
-    let output = run(place, &["snapshot", "import", &state, "--chain=pow-evm", &data]);
+    let output = run(place, &["snapshot", "import", &state, "--chain=quick.toml", &data]);
     let left = std::fs::read_dir(disk.join("data")).map_or(0, Iterator::count);
     // If this fails the folder cannot be removed either, and the system says so.
     let _ = Command::new("umount").arg("--lazy").arg(&disk).output();

@@ -4,14 +4,14 @@
 //! and slots as they are written, the code itself, and, before the merge, which ommers were named.
 
 use alloy_primitives::{KECCAK256_EMPTY, keccak256};
-use chainwright_chain::{Fault, Reason, Reject, View};
+use chainwright_chain::{Fault, Reason, Reject, StateView, TableId, View};
 
 use super::{ACCOUNTS, AccountRow, CODE, OMMERS, STORAGE, StorageRow, account_key, storage_key};
 use crate::Evm;
 use crate::config::ChainConfig;
 
-/// Why a row is refused.
-type Wrong = (&'static str, String);
+/// What is wrong with a row, if anything is.
+type Verdict = Result<Option<&'static str>, Fault>;
 
 /// Checks all rows of a state whose root has been found right.
 ///
@@ -19,65 +19,59 @@ type Wrong = (&'static str, String);
 /// [`Reject::Invalid`] with the first row that is wrong, or a [`Fault`] of the disk.
 pub(crate) fn check_rows(config: &ChainConfig, at: &View<Evm>) -> Result<(), Reject> {
     let state = &at.state;
-    let mut wrong: Option<Wrong> = None;
-    // A scan ends with the first error; what is wrong with a row is no fault of ours.
-    let mut note = |result: Result<Option<Wrong>, Fault>| match result {
-        Ok(None) => Ok(()),
-        Ok(found) => {
-            wrong = found;
-            Err(Fault::new("a row is wrong"))
-        }
-        Err(fault) => Err(fault),
+    if !config.is_merged(at.headers.header()) {
+        let detail = "which ommers the last blocks named cannot be checked";
+        return Err(Reject::Invalid(Reason::with("before-the-merge", detail)));
+    }
+    check_table(state, (CODE, "bad-code"), |key, code| {
+        let fits = !code.is_empty() && key == keccak256(code).as_slice();
+        Ok((!fits).then_some("its bytes do not hash to its key"))
+    })?;
+    check_table(state, (ACCOUNTS, "bad-account"), |key, value| account(state, key, value))?;
+    let mut last = Vec::new();
+    check_table(state, (STORAGE, "bad-slot"), |key, value| slot(state, (key, value), &mut last))?;
+    check_table(state, (OMMERS, "bad-ommers"), |key, value| {
+        Ok((key.len() != 8 || value.len() % 32 != 0).then_some("its length is odd"))
+    })
+}
+
+fn account(state: &StateView, key: &[u8], value: &[u8]) -> Verdict {
+    let Some(row) = AccountRow::decode(value).ok().filter(|row| account_key(&row.address) == key) else {
+        return Ok(Some("its address does not hash to its key"));
     };
-    let mut scanned = state.scan(CODE, &mut |key, code| {
-        let fits = key == keccak256(code).as_slice() && !code.is_empty();
-        note(Ok((!fits).then(|| ("bad-code", "its bytes do not hash to its key".to_owned()))))
+    let has_code = row.code_hash == KECCAK256_EMPTY || state.get(CODE, row.code_hash.as_slice())?.is_some();
+    Ok((!has_code).then_some("its code is missing"))
+}
+
+/// `last` is the account of the slot before: slots come in the order of their keys.
+fn slot(state: &StateView, (key, value): (&[u8], &[u8]), last: &mut Vec<u8>) -> Verdict {
+    let row = StorageRow::decode(value).ok();
+    let found = key.first_chunk::<32>().zip(row);
+    let Some((account, _)) = found.filter(|(account, row)| storage_key(account, row.slot) == key) else {
+        return Ok(Some("its number does not hash to its key"));
+    };
+    if last.as_slice() != account {
+        if state.get(ACCOUNTS, account)?.is_none() {
+            return Ok(Some("it belongs to no account"));
+        }
+        *last = account.to_vec();
+    }
+    Ok(None)
+}
+
+fn check_table(
+    state: &StateView,
+    (table, code): (TableId, &'static str),
+    mut check: impl FnMut(&[u8], &[u8]) -> Verdict,
+) -> Result<(), Reject> {
+    let mut wrong = None;
+    // A scan ends with the first error; what is wrong with a row is no fault of ours.
+    let scanned = state.scan(table, &mut |key, value| {
+        wrong = check(key, value)?;
+        if wrong.is_some() { Err(Fault::new("a row is wrong")) } else { Ok(()) }
     });
-    if scanned.is_ok() {
-        scanned = state.scan(ACCOUNTS, &mut |key, value| {
-            let Some(row) = AccountRow::decode(value).ok().filter(|row| account_key(&row.address) == key)
-            else {
-                return note(Ok(Some(("bad-account", "its address does not hash to its key".to_owned()))));
-            };
-            let has_code =
-                row.code_hash == KECCAK256_EMPTY || state.get(CODE, row.code_hash.as_slice())?.is_some();
-            note(Ok((!has_code).then(|| ("bad-account", format!("the code of {} is missing", row.address)))))
-        });
-    }
-    if scanned.is_ok() {
-        let mut last = Vec::new();
-        scanned = state.scan(STORAGE, &mut |key, value| {
-            let row = StorageRow::decode(value).ok();
-            let account = key.first_chunk::<32>();
-            let Some(account) = account
-                .zip(row)
-                .filter(|(account, row)| storage_key(account, row.slot) == key)
-                .map(|found| found.0)
-            else {
-                return note(Ok(Some(("bad-slot", "its number does not hash to its key".to_owned()))));
-            };
-            if last != account {
-                if state.get(ACCOUNTS, account)?.is_none() {
-                    return note(Ok(Some(("bad-slot", "it belongs to no account".to_owned()))));
-                }
-                last = account.to_vec();
-            }
-            Ok(())
-        });
-    }
-    if scanned.is_ok() && !config.is_merged(at.headers.header()) {
-        wrong = Some(("before-the-merge", "which ommers the last blocks named cannot be checked".to_owned()));
-        scanned = Err(Fault::new("a row is wrong"));
-    }
-    if scanned.is_ok() {
-        scanned = state.scan(OMMERS, &mut |key, value| {
-            note(Ok(
-                (key.len() != 8 || value.len() % 32 != 0).then(|| ("bad-ommers", "odd length".to_owned()))
-            ))
-        });
-    }
-    match (scanned, wrong) {
-        (_, Some((code, detail))) => Err(Reject::Invalid(Reason::with(code, detail))),
-        (scanned, None) => Ok(scanned?),
+    match wrong {
+        Some(detail) => Err(Reject::Invalid(Reason::with(code, detail))),
+        None => Ok(scanned?),
     }
 }

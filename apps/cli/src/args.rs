@@ -53,7 +53,7 @@ pub(crate) enum Command {
     /// Make keys and addresses.
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Pay from a wallet file: syncs through the node, signs here, broadcasts.
+    /// Pay from a wallet file: signs here and broadcasts; on development chains of Ethereum's ledger the node can sign.
     Pay(PayArgs),
 }
 
@@ -211,7 +211,8 @@ pub(crate) enum ShowCommand {
         #[command(flatten)]
         rpc: RpcArgs,
     },
-    /// What an address owns, by reading the chain block by block.
+    /// What an address owns: by reading the chain block by block, or (Ethereum) as the state has it.
+    #[command(alias = "account")]
     Address {
         /// The address.
         address: String,
@@ -371,7 +372,7 @@ pub(crate) enum KeyCommand {
         #[arg(long)]
         new: bool,
     },
-    /// Print an address of a wallet.
+    /// Print an address of a wallet, or the one of an Ethereum account.
     Address {
         /// The wallet file.
         #[arg(long, value_name = "FILE")]
@@ -386,9 +387,10 @@ pub(crate) enum KeyCommand {
 pub(crate) struct PayArgs {
     /// Whom to pay.
     pub(crate) address: String,
-    /// How much, in coins, such as `0.5`.
+    /// How much, in coins or ether, such as `0.5`.
     pub(crate) amount: String,
-    /// The wallet file [default: the one `chainwright dev` made].
+    /// The wallet file, or a file with 64 hexadecimal digits: the key of an Ethereum account [default: the one `chainwright dev`
+    /// made, or the first account the node signs for].
     #[arg(long, value_name = "FILE")]
     pub(crate) wallet: Option<PathBuf>,
     /// Fee rate in satoshi per virtual byte.

@@ -24,6 +24,8 @@ pub(crate) enum Login {
     Cookie(PathBuf),
     /// `user:password`.
     Password(String),
+    /// None is known, and some servers ask for none.
+    Nobody,
 }
 
 /// A node's RPC server.
@@ -119,12 +121,14 @@ impl Rpc {
             Some(stream) => stream,
             None => BufReader::new(connect(&self.address)?),
         };
-        let login = self.login.text()?;
+        let login = self.login.text()?.map_or_else(String::new, |login| {
+            let login = base64::engine::general_purpose::STANDARD.encode(login);
+            format!("Authorization: Basic {login}\r\n")
+        });
         let head = format!(
-            "POST / HTTP/1.1\r\nHost: {}\r\nAuthorization: Basic {}\r\nContent-Type: application/json\r\n\
+            "POST / HTTP/1.1\r\nHost: {}\r\n{login}Content-Type: application/json\r\n\
              Content-Length: {}\r\n\r\n",
             self.address,
-            base64::engine::general_purpose::STANDARD.encode(login),
             body.len()
         );
         let mut request = head.into_bytes();
@@ -139,10 +143,11 @@ impl Rpc {
 }
 
 impl Login {
-    fn text(&self) -> std::io::Result<String> {
+    fn text(&self) -> std::io::Result<Option<String>> {
         match self {
-            Self::Password(text) => Ok(text.clone()),
-            Self::Cookie(file) => read_cookie(file),
+            Self::Password(text) => Ok(Some(text.clone())),
+            Self::Cookie(file) => read_cookie(file).map(Some),
+            Self::Nobody => Ok(None),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `chainwright show`: what a running node tells of a block, a transaction, an address or the chain.
 
+mod ethereum;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -40,7 +42,11 @@ fn block_id(rpc: &mut Rpc, block: &str) -> CliResult<String> {
 
 fn show_block(rpc: &mut Rpc, block: &str, is_json: bool) -> CliResult<()> {
     if !is_bitcoin(rpc)? {
-        return show_generic_block(rpc, block, is_json);
+        return if ethereum::speaks(rpc)? {
+            ethereum::show_block(rpc, block, is_json)
+        } else {
+            show_generic_block(rpc, block, is_json)
+        };
     }
     let id = block_id(rpc, block)?;
     let block = rpc
@@ -69,6 +75,9 @@ fn show_block(rpc: &mut Rpc, block: &str, is_json: bool) -> CliResult<()> {
 }
 
 fn show_tx(rpc: &mut Rpc, id: &str, block: Option<&str>, is_json: bool) -> CliResult<()> {
+    if !is_bitcoin(rpc)? && ethereum::speaks(rpc)? {
+        return ethereum::show_tx(rpc, id, is_json);
+    }
     let tx = match block {
         Some(block) => {
             let block = block_id(rpc, block)?;
@@ -121,6 +130,9 @@ fn find_tx(rpc: &mut Rpc, id: &str) -> CliResult<Value> {
 }
 
 fn show_address(rpc: &mut Rpc, address: &str, is_json: bool) -> CliResult<()> {
+    if !is_bitcoin(rpc)? && ethereum::speaks(rpc)? {
+        return ethereum::show_account(rpc, address, is_json);
+    }
     let known = rpc.ask("validateaddress", json!([address]))?;
     if known["isvalid"] != true {
         return Err(CliError::usage(format!("`{address}` is no address of this chain"))
@@ -178,7 +190,11 @@ fn satoshi(value: &Value) -> u64 {
 
 fn show_chain(rpc: &mut Rpc, is_json: bool) -> CliResult<()> {
     if !is_bitcoin(rpc)? {
-        return show_generic_chain(rpc, is_json);
+        return if ethereum::speaks(rpc)? {
+            ethereum::show_chain(rpc, is_json)
+        } else {
+            show_generic_chain(rpc, is_json)
+        };
     }
     let chain = rpc.ask("getblockchaininfo", json!([]))?;
     let network = rpc.ask("getnetworkinfo", json!([]))?;

@@ -7,6 +7,7 @@
 //!
 //! Invariant: secrets are printed only when asked for and never sent anywhere.
 
+mod account;
 mod descriptors;
 mod local;
 
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+pub(crate) use account::{ether, parse_address};
 pub(crate) use local::LocalWallet;
 
 use crate::args::{KeyCommand, PayArgs};
@@ -21,8 +23,12 @@ use crate::discovery;
 use crate::error::{CliError, CliResult};
 use crate::node::{make_sealing_key, read_sealing_key};
 use crate::{print, spec, talk};
+use account::AccountFile;
 use chainwright_solo::SealingKey;
 use descriptors::WalletFile;
+
+use crate::rpc_client::{Rpc, RpcError};
+use crate::spec::LedgerKind;
 
 /// The name of the wallet that `dev` makes, in the network's folder.
 pub(crate) const DEV_WALLET: &str = "wallet.json";
@@ -45,6 +51,11 @@ pub(crate) fn key(command: KeyCommand, is_json: bool) -> CliResult<()> {
             Ok(())
         }
         KeyCommand::Address { wallet, index } => {
+            if let Ok(account) = AccountFile::read(&wallet) {
+                let said = json!({ "address": account.address });
+                print(if is_json { said.to_string() } else { account.address });
+                return Ok(());
+            }
             let wallet = LocalWallet::open(&wallet)?;
             let address = wallet.address(index);
             print(if is_json { json!({ "address": address, "index": index }).to_string() } else { address });
@@ -54,7 +65,11 @@ pub(crate) fn key(command: KeyCommand, is_json: bool) -> CliResult<()> {
 }
 
 fn new_key(chain: &str, out: Option<&Path>, show_secret: bool, is_json: bool) -> CliResult<()> {
-    let file = WalletFile::random(&spec::load(chain)?)?;
+    let chain = spec::load(chain)?;
+    if chain.ledger == LedgerKind::Evm {
+        return new_account(&chain.name, out, show_secret, is_json);
+    }
+    let file = WalletFile::random(&chain)?;
     if let Some(path) = out {
         file.write(path)?;
         talk(format!("wrote {}; whoever reads it can spend, nobody can restore it", path.display()));
@@ -85,8 +100,48 @@ fn new_key(chain: &str, out: Option<&Path>, show_secret: bool, is_json: bool) ->
     Ok(())
 }
 
+fn new_account(chain: &str, out: Option<&Path>, show_secret: bool, is_json: bool) -> CliResult<()> {
+    let file = AccountFile::random(chain)?;
+    if let Some(path) = out {
+        file.write(path)?;
+        talk(format!("wrote {}; whoever reads it can spend, nobody can restore it", path.display()));
+    }
+    let secret = show_secret.then(|| file.secret());
+    if is_json {
+        print(json!({ "chain": chain, "address": file.address, "secret_key": secret }).to_string());
+        return Ok(());
+    }
+    print(format!("address  {}", file.address));
+    if let Some(secret) = secret {
+        print(format!("secret   {secret}"));
+    }
+    Ok(())
+}
+
+/// Pays from an account where the node speaks Ethereum's dialect; `None` where it does not.
+fn pay_from_account(rpc: &mut Rpc, args: &PayArgs) -> CliResult<Option<account::Paid>> {
+    match rpc.call("eth_chainId", json!([])) {
+        Err(RpcError::Refused { code: -32_601, .. }) => return Ok(None),
+        Err(error) => return Err(rpc.explain("eth_chainId", &error)),
+        Ok(_) => {}
+    }
+    let (to, wei) = (parse_address(&args.address)?, account::parse_ether(&args.amount)?);
+    account::pay(rpc, args.wallet.as_deref(), to, wei).map(Some)
+}
+
 pub(crate) fn pay(args: &PayArgs, is_json: bool) -> CliResult<()> {
     let mut rpc = discovery::find(&args.rpc)?;
+    if let Some(paid) = pay_from_account(&mut rpc, args)? {
+        let fee_max = ether(paid.fee_max);
+        if is_json {
+            print(json!({ "hash": paid.hash, "from": paid.from, "fee_max": fee_max }).to_string());
+        } else {
+            print(&paid.hash);
+            talk(format!("{} ether from {}, with a fee of {fee_max} at most", args.amount, paid.from));
+            talk(format!("hint: chainwright show tx {} --rpc {}", paid.hash, rpc.address()));
+        }
+        return Ok(());
+    }
     let path = match &args.wallet {
         Some(path) => path.clone(),
         None => dev_wallet(rpc.address())?,

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "what was measured must be seen, and so must a seed")]
 
 mod account;
+mod accounts;
 mod chance;
 mod gate;
 mod hostile;

@@ -1,5 +1,5 @@
 //! Benchmarks against peers. `chainwright-bench generate FILE` writes the chain they all import; `chainwright-bench sync`
-//! pairs our import with the opponents' and prints ratios.
+//! pairs our import with the opponents' and prints ratios; `chainwright-bench evm` does it for Ethereum's ledger.
 //!
 //! Invariant: nothing here decides whether the product is right; that is the tests' business.
 
@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
 mod coins;
+mod evm;
 mod generate;
 mod measure;
 mod sync;
@@ -39,12 +40,15 @@ enum Command {
     },
     /// Import one chain with our node and with opponents, in turn, and compare.
     Sync(sync::Options),
+    /// Send transactions to our node, geth and anvil, import geth's blocks, and compare.
+    Evm(evm::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Generate { file, blocks, inputs } => generate::generate(&file, blocks, inputs),
         Command::Sync(options) => sync::run(&options),
+        Command::Evm(options) => evm::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -67,7 +67,7 @@ fn is_over(process: u32) -> bool {
 
 impl Cost {
     /// What a process has used so far, as Linux tells it.
-    fn of(process: u32) -> Self {
+    pub(crate) fn of(process: u32) -> Self {
         /// Clock ticks per second, the same on every Linux that matters.
         const TICKS: f64 = 100.0;
         let number = |fields: &[String], at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok());

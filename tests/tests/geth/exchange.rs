@@ -7,8 +7,10 @@ use alloy_primitives::{Address, Bytes};
 use chainwright_tests::{EthereumNode, Geth, Rpc, command_line, wait_until};
 use serde_json::{Value, json};
 
+use crate::answers::Comparison;
 use crate::chance::Chance;
 use crate::genesis::{sealing_key, write_chain, write_genesis};
+use crate::questions::Asker;
 use crate::traffic::Traffic;
 
 /// Blocks of ours that geth imports, at least.
@@ -113,6 +115,7 @@ fn geth_imports_our_blocks() {
         assert_eq!(block(ours.rpc(), number)["hash"], block(theirs.rpc(), number)["hash"], "block {number}");
     }
     assert_eq!(block(ours.rpc(), head)["stateRoot"], block(theirs.rpc(), head)["stateRoot"]);
+    check_answers(ours.rpc(), theirs.rpc(), (chance, traffic.accounts()));
     theirs.stop();
     ours.stop();
 }
@@ -145,6 +148,35 @@ fn we_import_geths_blocks() {
     check_proofs(ours.rpc(), theirs.rpc(), &traffic.accounts(), head);
     theirs.stop();
     ours.stop();
+}
+
+/// The same questions to both give the same answers.
+fn check_answers(ours: &Rpc, theirs: &Rpc, (chance, accounts): (Chance, Vec<Address>)) {
+    let head = height(ours);
+    let (mut blocks, mut transactions) = (Vec::new(), Vec::new());
+    for number in 0..=head {
+        let block = block(ours, number);
+        blocks.push(block["hash"].clone());
+        transactions.extend(block["transactions"].as_array().unwrap().iter().cloned());
+    }
+    let mut asker = Asker { chance, head, blocks, transactions, accounts };
+    let mut comparison = Comparison::default();
+    for _ in 0..questions() {
+        comparison.ask(ours, theirs, &asker.next());
+    }
+    eprintln!("{}", comparison.summary());
+    let differences = &comparison.unexplained;
+    assert!(
+        differences.is_empty(),
+        "{} unexplained differences:\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
+}
+
+/// How many questions both are asked: `CHAINWRIGHT_QUESTIONS`, or 500.
+fn questions() -> usize {
+    std::env::var("CHAINWRIGHT_QUESTIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(500)
 }
 
 /// Proofs of both agree, byte by byte, for every account now and at an earlier block.

@@ -15,7 +15,7 @@ use chainwright_rpc::{Call, RpcError};
 use revm::Inspector;
 use revm::bytecode::opcode::OpCode;
 use revm::context::either::Either;
-use revm::context::result::{ExecutionResult, HaltReason};
+use revm::context::result::{ExecutionResult, HaltReason, OutOfGasError};
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
 use revm::context_interface::{Cfg as _, ContextTr as _, JournalTr as _};
@@ -223,6 +223,7 @@ pub(crate) fn halted(reason: &HaltReason, last: impl FnOnce() -> Option<Last>) -
         HaltReason::StackUnderflow => last().map_or_else(|| "stack underflow".into(), Last::underflow),
         HaltReason::StackOverflow => last().map_or_else(|| "stack limit reached".into(), Last::overflow),
         HaltReason::InvalidJump => "invalid jump destination".into(),
+        HaltReason::OutOfGas(OutOfGasError::InvalidOperand) => "gas uint64 overflow".into(),
         HaltReason::OutOfGas(_) => "out of gas".into(),
         HaltReason::InvalidFEOpcode => "invalid opcode: INVALID".into(),
         HaltReason::OutOfOffset => "return data out of bounds".into(),

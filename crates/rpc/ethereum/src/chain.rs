@@ -35,6 +35,14 @@ pub(crate) fn server_error(message: impl Into<String>) -> RpcError {
     RpcError::new(SERVER_ERROR, message.into())
 }
 
+/// What geth says of a block that is asked for and not there.
+pub(crate) fn not_found(block: BlockId) -> RpcError {
+    server_error(match block {
+        BlockId::Hash(_) => "header for hash not found",
+        BlockId::Number(_) => "header not found",
+    })
+}
+
 impl Reader {
     pub(crate) fn new(handle: ChainHandle<Evm>, library: Library) -> Self {
         Self { handle, recent: Recent::default(), library }
@@ -92,7 +100,7 @@ impl Reader {
         if matches!(block, BlockId::Number(BlockNumberOrTag::Latest | BlockNumberOrTag::Pending)) {
             return Ok(self.published().head());
         }
-        let headers = self.headers(block)?.ok_or_else(|| server_error("header not found"))?;
+        let headers = self.headers(block)?.ok_or_else(|| not_found(block))?;
         self.view_at(&headers)
     }
 

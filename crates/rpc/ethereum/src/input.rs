@@ -1,7 +1,7 @@
 //! Parameters of a call as the types they stand for, refused in geth's words.
 
 use alloy_eips::{BlockId, BlockNumberOrTag};
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use chainwright_rpc::{Call, RpcError};
 use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
@@ -25,8 +25,24 @@ pub(crate) fn required<T: DeserializeOwned>(call: &Call, at: usize) -> Result<T,
 pub(crate) fn optional<T: DeserializeOwned>(call: &Call, at: usize) -> Result<Option<T>, RpcError> {
     match call.param(at) {
         Value::Null => Ok(None),
-        value => T::deserialize(value).map(Some).map_err(|error| invalid(at, error)),
+        value => T::deserialize(value).map(Some).map_err(|error| {
+            let words = value.as_str().and_then(wrong_length::<T>);
+            invalid(at, words.unwrap_or_else(|| error.to_string()))
+        }),
     }
+}
+
+/// What geth says of hexadecimal digits that are too few or too many for an address or a hash (`common/hexutil`).
+fn wrong_length<T>(text: &str) -> Option<String> {
+    let wanted = core::any::type_name::<T>();
+    let (name, digits) = match () {
+        () if wanted == core::any::type_name::<Address>() => ("Address", 40),
+        () if wanted == core::any::type_name::<B256>() => ("Hash", 64),
+        () => return None,
+    };
+    let given = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?;
+    (given.len() != digits && given.len() % 2 == 0)
+        .then(|| format!("hex string has length {}, want {digits} for common.{name}", given.len()))
 }
 
 /// A block by number, tag or hash, or by an object (EIP-1898).

@@ -1,16 +1,18 @@
 //! Trying something out: calls, gas estimates, access lists.
 
+use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, TxKind, U64};
 use alloy_rpc_types_eth::TransactionRequest;
 use chainwright_evm::execute::TransactionError;
 use chainwright_rpc::{Answer, Call, Kind, Parameter, RpcError};
 use revm::context::TxEnv;
-use revm::context::result::{ExecutionResult, HaltReason, InvalidTransaction};
+use revm::context::result::{ExecutionResult, HaltReason, InvalidTransaction, OutOfGasError};
 use revm_inspectors::access_list::AccessListInspector;
 use serde_json::json;
 
 use super::BLOCK_OR_LATEST;
+use super::gas::suggested_tip;
 use crate::call::{Scene, environment, halted, output, reverted};
 use crate::chain::{fault, server_error};
 use crate::dialect::{Context, Entry};
@@ -88,7 +90,7 @@ fn attempt(scene: &Scene, tx: &TxEnv, gas: u64) -> Result<Trial, RpcError> {
         Err(other) => return Err(scene.refused(other, |other| format!("failed with {gas} gas: {other}"))),
     };
     let gas = outcome.result.gas();
-    let (used, peak) = (gas.tx_gas_used(), gas.total_gas_spent());
+    let (used, peak) = (gas.tx_gas_used(), gas.total_gas_spent().max(gas.tx_gas_used()));
     Ok(if outcome.result.is_success() { Trial::Enough { used, peak } } else { Trial::Failed(outcome.result) })
 }
 
@@ -104,8 +106,8 @@ fn highest(
     if tx.gas_price > 0 {
         let row = scene.overlay.account(tx.caller).map_err(fault)?;
         let balance = row.map(|row| row.balance).unwrap_or_default();
-        let available =
-            balance.checked_sub(tx.value).ok_or_else(|| server_error("insufficient funds for transfer"))?;
+        let available = balance.checked_sub(tx.value).filter(|left| !left.is_zero());
+        let available = available.ok_or_else(|| server_error("insufficient funds for transfer"))?;
         let allowance = available / alloy_primitives::U256::from(tx.gas_price);
         high = high.min(allowance.saturating_to());
     }
@@ -133,7 +135,10 @@ fn estimate_in(context: &Context, mut scene: Scene, request: &TransactionRequest
     let too_little = || server_error(format!("gas required exceeds allowance ({high})"));
     let (used, peak) = match attempt(&scene, &tx, high)? {
         Trial::Enough { used, peak } => (used, peak),
-        Trial::TooLittle | Trial::Failed(ExecutionResult::Halt { reason: HaltReason::OutOfGas(_), .. }) => {
+        Trial::TooLittle | Trial::Failed(ExecutionResult::Success { .. }) => return Err(too_little()),
+        Trial::Failed(ExecutionResult::Halt { reason: HaltReason::OutOfGas(what), .. })
+            if what != OutOfGasError::InvalidOperand =>
+        {
             return Err(too_little());
         }
         Trial::Failed(ExecutionResult::Revert { output, .. }) => return Err(reverted(&output)),
@@ -141,7 +146,6 @@ fn estimate_in(context: &Context, mut scene: Scene, request: &TransactionRequest
             let last = || scene.last(TxEnv { gas_limit: high, ..tx.clone() });
             return Err(server_error(halted(&reason, last)));
         }
-        Trial::Failed(ExecutionResult::Success { .. }) => return Err(too_little()),
     };
     let mut low = used.saturating_sub(1);
     let mut at = peak.saturating_add(CALL_STIPEND).saturating_mul(64) / 63;
@@ -171,11 +175,42 @@ fn is_transfer(scene: &mut Scene, tx: &TxEnv) -> Result<bool, RpcError> {
     Ok(scene.overlay.code(to).map_err(fault)?.is_empty())
 }
 
+/// A price for who names none: an access list is made for a transaction that is going to be paid for (geth,
+/// `internal/ethapi` `setFeeDefaults`).
+fn offer_fees(context: &Context, scene: &Scene, request: &mut TransactionRequest) -> Result<(), RpcError> {
+    if request.gas_price.is_some()
+        || (request.max_fee_per_gas.is_some() && request.max_priority_fee_per_gas.is_some())
+    {
+        return Ok(());
+    }
+    let tip = request.max_priority_fee_per_gas.map_or_else(|| suggested_tip(context), Ok)?;
+    let cap = u128::from(scene.block.basefee).saturating_mul(2).saturating_add(tip);
+    request.max_priority_fee_per_gas = Some(tip);
+    request.max_fee_per_gas = Some(request.max_fee_per_gas.unwrap_or(cap));
+    Ok(())
+}
+
+/// Slots that were on the list before stay on it, whatever account they are of (geth, `logger` `NewAccessListTracer`).
+fn keep_given(list: &mut AccessList, given: &AccessList) {
+    for item in given.0.iter().filter(|item| !item.storage_keys.is_empty()) {
+        let mut keys = match list.0.iter().position(|found| found.address == item.address) {
+            Some(at) => list.0.swap_remove(at).storage_keys,
+            None => Vec::new(),
+        };
+        keys.extend(&item.storage_keys);
+        keys.sort_unstable();
+        keys.dedup();
+        list.0.push(AccessListItem { address: item.address, storage_keys: keys });
+    }
+    list.sort();
+}
+
 /// Rounds until the list no longer grows, at most.
 const ROUNDS_MAX: usize = 16;
 
 fn access_list(context: &Context, call: &Call) -> Answer {
-    let (scene, request) = scene(context, call)?;
+    let (scene, mut request) = scene(context, call)?;
+    offer_fees(context, &scene, &mut request)?;
     let mut tx = environment(context, &request)?;
     let excluded = |address: &Address, tx: &TxEnv| *address == tx.caller || tx.kind == TxKind::Call(*address);
     for _ in 0..ROUNDS_MAX {
@@ -184,6 +219,7 @@ fn access_list(context: &Context, call: &Call) -> Answer {
         let (outcome, inspector) =
             scene.inspect(tx.clone(), inspector).map_err(|error| scene.refused(error, words))?;
         let mut list = inspector.into_access_list();
+        keep_given(&mut list, &tx.access_list);
         list.0.retain(|item| !item.storage_keys.is_empty() || !excluded(&item.address, &tx));
         if list == tx.access_list {
             let mut shown = json!({ "accessList": shape::json_of(&list)?, "gasUsed": U64::from(outcome.result.tx_gas_used()) });

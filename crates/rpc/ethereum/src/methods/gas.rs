@@ -94,22 +94,40 @@ pub(crate) fn suggested_tip(context: &Context) -> Result<u128, RpcError> {
     Ok(tip)
 }
 
+/// For a block that tells little an older one is looked at too, up to twice as many in all.
 fn tip_at(context: &Context, head: &Headers<Evm>) -> Result<u128, RpcError> {
-    let first = context.chain.published().base().height();
-    let mut tips = Vec::new();
-    let known = head.down().take_while(|block| block.height() >= first);
-    for headers in known.take(TIP_BLOCKS).filter(|block| block.header().gas_used > 0) {
-        let block = context.chain.body(&headers)?;
-        let base_fee = block.header.base_fee_per_gas.unwrap_or_default();
-        let mut paid: Vec<_> =
-            block.transactions.iter().filter_map(|tx| tx.effective_tip_per_gas(base_fee)).collect();
-        paid.retain(|tip| *tip >= TIP_MIN);
-        paid.sort_unstable();
-        tips.extend(paid.into_iter().take(TIP_SAMPLES));
+    let first = context.chain.published().base().height().max(Height::GENESIS.next());
+    let (mut tips, mut counted, mut asked, mut wanted) = (Vec::new(), 0, 0, TIP_BLOCKS);
+    for headers in head.down().take_while(|block| block.height() >= first) {
+        if asked == wanted {
+            break;
+        }
+        asked += 1;
+        let lowest = lowest_tips(context, &headers)?;
+        if lowest.len() <= 1 && counted + 1 + wanted - asked < 2 * TIP_BLOCKS {
+            wanted += 1;
+        }
+        counted += lowest.len().max(1);
+        tips.extend(lowest);
     }
     tips.sort_unstable();
     let at = tips.len().saturating_sub(1) * TIP_PERCENTILE / 100;
     Ok(tips.get(at).copied().unwrap_or(TIP_DEFAULT).min(TIP_MAX))
+}
+
+/// The lowest tips of a block that count; its own maker's do not.
+fn lowest_tips(context: &Context, headers: &Headers<Evm>) -> Result<Vec<u128>, RpcError> {
+    if headers.header().gas_used == 0 {
+        return Ok(Vec::new());
+    }
+    let block = context.chain.body(headers)?;
+    let base_fee = block.header.base_fee_per_gas.unwrap_or_default();
+    let others = block.transactions.iter().filter(|tx| tx.sender() != Ok(block.header.beneficiary));
+    let mut paid: Vec<_> = others.filter_map(|tx| tx.effective_tip_per_gas(base_fee)).collect();
+    paid.retain(|tip| *tip >= TIP_MIN);
+    paid.sort_unstable();
+    paid.truncate(TIP_SAMPLES);
+    Ok(paid)
 }
 
 fn percentiles(call: &Call) -> Result<Option<Vec<f64>>, RpcError> {
@@ -121,12 +139,12 @@ fn percentiles(call: &Call) -> Result<Option<Vec<f64>>, RpcError> {
     }
     for (index, percentile) in wanted.iter().enumerate() {
         if !(0.0..=100.0).contains(percentile) {
-            return Err(server_error(format!("invalid reward percentile: {percentile}")));
+            return Err(server_error(format!("invalid reward percentile: {percentile:.6}")));
         }
         let before = index.checked_sub(1).and_then(|before| wanted.get(before));
         if let Some(before) = before.filter(|before| *before >= percentile) {
             return Err(server_error(format!(
-                "invalid reward percentile: #{}:{before} >= #{index}:{percentile}",
+                "invalid reward percentile: #{}:{before:.6} >= #{index}:{percentile:.6}",
                 index - 1
             )));
         }
@@ -179,11 +197,16 @@ fn history(context: &Context, call: &Call) -> Answer {
     Ok(shown)
 }
 
-fn ratio(used: u64, limit: u64) -> f64 {
-    if limit == 0 { 0.0 } else { used as f64 / limit as f64 }
+/// A share; whole ones are written without a point, as geth does.
+fn ratio(used: u64, limit: u64) -> Value {
+    match (used, limit) {
+        (0, _) | (_, 0) => json!(0),
+        _ if used == limit => json!(1),
+        _ => json!(used as f64 / limit as f64),
+    }
 }
 
-fn blob_ratio(config: &ChainConfig, header: &Header) -> f64 {
+fn blob_ratio(config: &ChainConfig, header: &Header) -> Value {
     let most = config.blob_params(config.fork(header)).map_or(0, |blobs| blobs.max_blob_gas_per_block());
     ratio(header.blob_gas_used.unwrap_or_default(), most)
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::state::slot_of;
 use super::{ADDRESS, BLOCK_OR_LATEST};
-use crate::chain::{Reader, fault, server_error};
+use crate::chain::{Reader, fault, not_found, server_error};
 use crate::dialect::{Context, Entry};
 use crate::input;
 
@@ -32,8 +32,8 @@ fn proof(context: &Context, call: &Call) -> Answer {
         return Err(RpcError::invalid_params(format!("too many slots (max {SLOTS_MAX})")));
     }
     let slots = keys.iter().map(|key| slot_of(key)).collect::<Result<Vec<_>, _>>()?;
-    let block = context.chain.headers(input::block_or_latest(call, 2)?)?;
-    let block = block.ok_or_else(|| server_error("header not found"))?;
+    let wanted = input::block_or_latest(call, 2)?;
+    let block = context.chain.headers(wanted)?.ok_or_else(|| not_found(wanted))?;
     let proof = with_trie(context, &block, |trie, bodies| trie.prove(&block, bodies, address, &slots))?;
     let account = proof.account;
     let shown_slots = keys.iter().zip(&proof.slots).map(

@@ -1,5 +1,6 @@
 //! Blocks and transactions as bytes.
 
+use alloy_eips::BlockId;
 use alloy_primitives::{B256, Bytes};
 use chainwright_chain::{Codec, Headers};
 use chainwright_evm::Evm;
@@ -16,15 +17,18 @@ pub(crate) const METHODS: &[Entry] = &[
         name: "debug_getRawHeader",
         parameters: &[BLOCK],
         description: "A header in RLP.",
-        answer: |context, call| Ok(hex(headers(context, call)?.header().to_bytes())),
+        answer: |context, call| {
+            let headers = headers(context, call)?;
+            Ok(hex(headers.map(|headers| headers.header().to_bytes()).unwrap_or_default()))
+        },
     },
     Entry {
         name: "debug_getRawBlock",
         parameters: &[BLOCK],
         description: "A block in RLP.",
         answer: |context, call| {
-            let block = context.chain.body(&headers(context, call)?)?;
-            Ok(hex(block.to_bytes()))
+            let Some(headers) = headers(context, call)? else { return Ok(hex(Vec::new())) };
+            Ok(hex(context.chain.body(&headers)?.to_bytes()))
         },
     },
     Entry {
@@ -69,13 +73,18 @@ fn hex(bytes: Vec<u8>) -> Value {
     json!(Bytes::from(bytes))
 }
 
-fn headers(context: &Context, call: &Call) -> Result<Headers<Evm>, RpcError> {
+/// The block a call means. Of a number that no block has yet nothing is known, which is no error (geth); of a hash it is.
+fn headers(context: &Context, call: &Call) -> Result<Option<Headers<Evm>>, RpcError> {
     let block = input::block(call, 0)?;
-    context.chain.headers(block)?.ok_or_else(|| server_error("block not found"))
+    match context.chain.headers(block)? {
+        None if matches!(block, BlockId::Hash(_)) => Err(server_error("block not found")),
+        found => Ok(found),
+    }
 }
 
 fn receipts(context: &Context, call: &Call) -> Answer {
-    let receipts = context.chain.receipts(&headers(context, call)?)?;
+    let Some(headers) = headers(context, call)? else { return Ok(Value::Null) };
+    let receipts = context.chain.receipts(&headers)?;
     let receipts = receipts.ok_or_else(|| server_error("block not found"))?.receipts;
     let encoded = receipts.iter().map(|receipt| {
         let mut out = Vec::new();
@@ -97,7 +106,8 @@ fn transaction(context: &Context, call: &Call) -> Answer {
 
 fn transaction_in(context: &Context, call: &Call) -> Answer {
     let index: alloy_primitives::U64 = input::required(call, 1)?;
-    let block = context.chain.body(&headers(context, call)?)?;
+    let Some(headers) = headers(context, call)? else { return Ok(hex(Vec::new())) };
+    let block = context.chain.body(&headers)?;
     let tx = block.transactions.get(index.to::<u64>() as usize);
     Ok(hex(tx.map(|tx| tx.raw().to_vec()).unwrap_or_default()))
 }

@@ -80,16 +80,16 @@ fn transaction(context: &Context, call: &Call) -> Answer {
     Ok(trace.1)
 }
 
+fn no_block(wanted: BlockId) -> RpcError {
+    let name = match wanted {
+        BlockId::Hash(hash) => hash.block_hash.to_string(),
+        BlockId::Number(number) => number.as_number().map_or_else(String::new, |number| format!("#{number}")),
+    };
+    server_error(format!("block {name} not found"))
+}
+
 fn block(context: &Context, call: &Call, wanted: BlockId) -> Answer {
-    let headers = context.chain.headers(wanted)?.ok_or_else(|| {
-        let name = match wanted {
-            BlockId::Hash(hash) => hash.block_hash.to_string(),
-            BlockId::Number(number) => {
-                number.as_number().map_or_else(String::new, |number| format!("#{number}"))
-            }
-        };
-        server_error(format!("block {name} not found"))
-    })?;
+    let headers = context.chain.headers(wanted)?.ok_or_else(|| no_block(wanted))?;
     let block = context.chain.body(&headers)?;
     shown_block((context, call), &headers, &block)
 }
@@ -136,6 +136,9 @@ fn trace_call(context: &Context, call: &Call) -> Answer {
     let at = input::block_or_latest(call, 1)?;
     if at == BlockId::Number(BlockNumberOrTag::Pending) {
         return Err(server_error("tracing on top of pending is not supported"));
+    }
+    if context.chain.headers(at)?.is_none() {
+        return Err(no_block(at));
     }
     let watch = watch(context, call, &options.tracing_options);
     let deadline = watch.deadline()?;

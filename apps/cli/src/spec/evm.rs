@@ -34,7 +34,7 @@ pub(crate) struct EvmSection {
     /// Largest contract code in bytes [default: EIP-170's].
     code_size_max: Option<usize>,
     /// A chain for developers of contracts: accounts may be impersonated, state and time changed by hand, blocks undone. Takes
-    /// one key that seals, and [dev].
+    /// one key that seals, and `[dev]`.
     #[serde(default)]
     development: bool,
     /// Most gas of one transaction [default: EIP-7825's since Osaka].
@@ -141,7 +141,7 @@ impl EvmSection {
     /// The same beginning of a chain that one key seals, for developers if the file says so.
     ///
     /// # Errors
-    /// When it says so without a [dev] section.
+    /// When it says so without a `[dev]` section.
     pub(crate) fn for_developers(&self, mut genesis: Genesis, has_dev: bool) -> CliResult<Genesis> {
         if self.development && !has_dev {
             return Err(CliError::usage(

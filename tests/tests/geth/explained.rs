@@ -25,6 +25,9 @@ pub(crate) fn explained(difference: &Difference<'_>, params: &Value) -> Option<&
     if is_unknown || (is_message && plain(&mine) == plain(&other)) {
         return Some("details-of-errors");
     }
+    if is_message && other == "gas uint64 overflow" && mine.starts_with("out of gas") {
+        return Some("words-of-overflows");
+    }
     if is_message && is_trace && mine == "precompiled failed" {
         return Some("words-of-precompiles");
     }

@@ -69,7 +69,12 @@ impl Tracer {
         let mut shown = shape::json_of(&trace)?;
         match &*tracer {
             DebugInspector::CallTracer(..) => without_log_numbers(&mut shown),
-            DebugInspector::FlatCallTracer(_) if of.about.is_none() => without_block(&mut shown),
+            DebugInspector::FlatCallTracer(_) => {
+                without_null_results(&mut shown);
+                if of.about.is_none() {
+                    without_block(&mut shown);
+                }
+            }
             DebugInspector::PreStateTracer(_, config) if config.is_diff_mode() => {
                 without_empty(&mut shown["pre"], of.state)?;
                 with_code_hashes(&mut shown["pre"], of.state)?;
@@ -96,6 +101,15 @@ fn without_log_numbers(frame: &mut Value) {
                 }),
                 _ => {}
             }
+        }
+    }
+}
+
+/// geth writes no result of a call that has none.
+fn without_null_results(calls: &mut Value) {
+    for call in calls.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        if call.get("result").is_some_and(Value::is_null) {
+            call.remove("result");
         }
     }
 }
